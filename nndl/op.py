@@ -322,7 +322,7 @@ class Valley(Objective):
 
 
 class Beale(Objective):
-    """Beale's function (Beale, 1958): flat plains, steep corners, one minimum and one saddle.
+    """Beale's function (Beale, 1958): a flat valley between steep corners, one minimum.
 
     Examples
     --------
@@ -333,7 +333,7 @@ class Beale(Objective):
     name = r"$\sum_{i=1}^{3} \left(c_i - x_0 (1 - x_1^i)\right)^2$"
     domain = ((-4.5, 4.5), (-4.5, 4.5))
     minima = ((3.0, 0.5),)
-    saddles = ((0.0, 1.0),)
+    saddles = ((0.0, 1.0), (0.1005379373241584, -2.6445135850231245))
     start = (1.0, 1.5)
     constants = (1.5, 2.25, 2.625)
 
@@ -393,10 +393,10 @@ class Himmelblau(Objective):
         (3.5844283403304917, -1.8481265269644035),
     )
     saddles = (
-        (0.0866775046256610, 2.8842547009720420),
-        (-3.0730257519171600, -0.0813530438118010),
-        (3.3851541770637170, 0.0738518797483220),
-        (-0.1279613513246890, -1.9537149823030140),
+        (0.0866775045553963, 2.8842547011747759),
+        (-3.0730257507643897, -0.0813530442879675),
+        (3.3851541836070211, 0.0738518798377493),
+        (-0.1279613467306800, -1.9537149802445766),
     )
     start = (0.0, -0.5)
 

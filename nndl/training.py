@@ -32,6 +32,7 @@ __all__ = [
     "train_and_plot",
     "train_and_plot_f",
     "train_f",
+    "train_f_torch",
 ]
 
 Item = TypeVar("Item")
@@ -133,6 +134,51 @@ def train_f(
             raise NonFiniteError(
                 f"step {step}: f({x.tolist()}) = {losses[-1]}; a smaller learning rate may help"
             )
+    return torch.stack(points), losses
+
+
+def train_f_torch(
+    model: Objective,
+    make_optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
+    x_init: Tensor | Sequence[float],
+    epoch: int,
+) -> tuple[Tensor, list[float]]:
+    """Run the experiment of ``train_f`` with an optimiser of ``torch.optim``.
+
+    It is given the gradient that `model` computes, so that whatever differs from ``train_f`` is due
+    to the optimiser.
+
+    Parameters
+    ----------
+    model
+        The function to minimise.
+    make_optimizer
+        Function from a list with one tensor to an optimiser of it.
+    x_init, epoch
+        As in ``train_f``.
+
+    Returns
+    -------
+    points, losses
+        As in ``train_f``.
+
+    Examples
+    --------
+    >>> from nndl.op import OptimizedFunction, SimpleBatchGD
+    >>> model, start = OptimizedFunction([0.2, 2.0]), torch.tensor([3.0, 4.0])
+    >>> ours, _ = train_f(model, SimpleBatchGD(0.2, model), start, 50)
+    >>> theirs, _ = train_f_torch(model, lambda x: torch.optim.SGD(x, lr=0.2), start, 50)
+    >>> torch.equal(ours, theirs)
+    True
+    """
+    x = floating_tensor("x_init", x_init).detach().clone()
+    optimizer = make_optimizer([x])
+    points, losses = [x.clone()], [float(model.value(x))]
+    for _ in range(whole_number("epoch", epoch, least=0)):
+        x.grad = model.gradient(x)
+        optimizer.step()
+        points.append(x.clone())
+        losses.append(float(model.value(x)))
     return torch.stack(points), losses
 
 
