@@ -1,0 +1,46 @@
+"""Executed chapters are kept for as long as what they ran on is the same.
+
+jupyter-cache knows a chapter's code, but not the package that the code imports. So the path of
+the cache has a fingerprint in it, of the package's source and of the libraries that decide what
+a cell shows: change a rule in ``nndl`` and every chapter is executed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARIES = ("torch", "numpy", "matplotlib")
+
+
+def package_fingerprint(root: Path = ROOT) -> str:
+    """A hash of ``nndl/**/*.py`` below root, of the libraries' versions and of Python's."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    for library in LIBRARIES:
+        digest.update(f"{library}=={version(library)}\n".encode())
+    for path in sorted((root / "nndl").rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_path(root: Path = ROOT) -> Path:
+    """Where chapters that ran on the present package are kept."""
+    return root / "_build" / "jupyter-cache" / package_fingerprint(root)
+
+
+def _set_cache_path(app: Sphinx, config: Config) -> None:
+    config.nb_execution_cache_path = str(cache_path())
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", _set_cache_path)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
