@@ -177,7 +177,7 @@ class Objective(Op):
 
     @abstractmethod
     def value(self, x: Tensor) -> Tensor:
-        """Return f(x), of shape ``grid``, for `x` of shape (2, *grid); nothing is remembered."""
+        """Return f(x), of shape ``grid``, for `x` of shape ``(2, *grid)``; remember nothing."""
 
     @abstractmethod
     def gradient(self, x: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ class Objective(Op):
         Parameters
         ----------
         x
-            Shape (2,) for one point, (2, *grid) for many.
+            Shape (2,) for one point, ``(2, *grid)`` for many.
 
         Raises
         ------

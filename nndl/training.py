@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NonFiniteError",
     "Path",
+    "Trainable",
     "plot_loss",
     "run_paths",
     "train",
