@@ -1,0 +1,69 @@
+"""Show a picture once, and keep it for the page's text to place."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+__all__ = ["publish", "save_figure"]
+
+
+def publish(name: str, picture: Any) -> None:
+    """Show `picture` and store it under `name` for a ``{glue:figure}`` of the page.
+
+    A matplotlib figure is closed afterwards, or the notebook would show it a second time. Without
+    MyST-NB the picture is only shown, and outside a notebook nothing is to be seen.
+
+    Parameters
+    ----------
+    name
+        Key of the picture, unique on its page.
+    picture
+        A figure, an ``Animation``, or anything that a notebook can display.
+
+    Raises
+    ------
+    ValueError
+        If `name` is empty.
+    """
+    if not name:
+        raise ValueError(f"name must be a non-empty text, got {name!r}")
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        session = None
+    else:
+        session = get_ipython()
+    if session is not None:
+        try:
+            from myst_nb import glue
+        except ImportError:
+            display(picture)
+        else:
+            glue(name, picture)
+    if isinstance(picture, Figure):
+        plt.close(picture)
+
+
+def save_figure(figure: Figure, fig_name: str | Path) -> None:
+    """Save `figure` in a file of a type that matplotlib can write.
+
+    Raises
+    ------
+    ValueError
+        If the file's ending is none of matplotlib's.
+
+    Examples
+    --------
+    >>> save_figure(plt.figure(), "figure.docx")
+    Traceback (most recent call last):
+    ...
+    ValueError: fig_name must end in .eps, .jpeg, ... .webp, got 'figure.docx'
+    """
+    allowed = figure.canvas.get_supported_filetypes()
+    if Path(fig_name).suffix.lstrip(".").lower() not in allowed:
+        endings = ", ".join(f".{kind}" for kind in sorted(allowed))
+        raise ValueError(f"fig_name must end in one of {endings}; got {str(fig_name)!r}")
+    figure.savefig(fig_name)
