@@ -47,6 +47,9 @@ def _unhook_thebe(app: Sphinx, config: Config) -> None:
         app.events.listeners[name] = [
             listener for listener in listeners if listener.handler.__module__ != "sphinx_thebe"
         ]
+    app.registry.css_files = [
+        (name, options) for name, options in app.registry.css_files if "thebe" not in name
+    ]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
