@@ -1,0 +1,243 @@
+"""Make the chapters into notebooks of one language, to be run in JupyterLab.
+
+A notebook shows the output of its cells, so a figure is already there when its caption comes: the
+caption stays, the directive goes. References to other chapters become links to their notebooks.
+What JupyterLab renders itself with jupyterlab-myst (admonitions, dropdowns, cards, equations) is
+left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import nbformat
+import yaml
+from pybtex.database import Entry, parse_file
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+from bilingual import LANGUAGES, read_cells  # noqa: E402
+from chinese_lines import join_lines  # noqa: E402
+
+BOOK = ROOT / "book"
+TOC = {"zh": ROOT / "_toc.yml", "en": ROOT / "_toc.en.yml"}
+FIGURE = {"zh": "图 {}", "en": "Fig. {}"}
+# Pages that are made by the site's own directives; a notebook of them would be empty.
+SITE_ONLY = ("api", "references")
+
+_DIRECTIVE = re.compile(
+    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}(?P<argument>[^\n]*)\n(?P<body>.*?)^(?P=fence)[ ]*$",
+    re.MULTILINE | re.DOTALL,
+)
+_LABEL = re.compile(r"^\((?P<label>[^()\s]+)\)=\n+(?P<hashes>#+) (?P<title>.+)$", re.MULTILINE)
+_TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+_OPTION = re.compile(r"^:(?P<key>[\w-]+):[ ]*(?P<value>[^\n]*)\n", re.MULTILINE)
+_ROLE = re.compile(r"\{(?P<name>[\w:-]+)\}`(?P<text>[^`]+)`")
+_LINK = re.compile(r"\]\((?P<target>[^()\s:]+?)(?:\.md)?(?P<anchor>#[^()\s]+)?\)")
+_CARD_LINK = re.compile(r"^:link: (?P<doc>\S+)\n:link-type: doc$", re.MULTILINE)
+
+
+@dataclass
+class Target:
+    """What a label names: its page, the words for it, and its number if it is a figure."""
+
+    doc: str
+    words: str
+
+
+@dataclass
+class Edition:
+    """The book in one language: the text of its cells, and everything that can be referred to."""
+
+    lang: str
+    titles: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, Target] = field(default_factory=dict)
+    citations: dict[str, Entry] = field(default_factory=dict)
+
+
+def pages(lang: str) -> list[str]:
+    """The names of the pages in the order of the table of contents."""
+    toc = yaml.safe_load(TOC[lang].read_text("utf-8"))
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [page for page in [toc["root"], *files] if page not in SITE_ONLY]
+
+
+def prose(page: str, lang: str) -> str:
+    """Everything that a page says in one language."""
+    cells = read_cells((BOOK / f"{page}.md").read_text("utf-8"))
+    return "\n\n".join(cell.source for cell in cells if cell.kind == "markdown" and cell.lang == lang)
+
+
+def read_edition(lang: str) -> Edition:
+    """Collect titles, labels and figure numbers; figures count through the book, as on the site."""
+    edition = Edition(lang, citations=dict(parse_file(BOOK / "references.bib").entries))
+    figures = 0
+    for page in pages(lang):
+        text = prose(page, lang)
+        title = _TITLE.search(text)
+        if title is None:
+            raise ValueError(f"book/{page}.md has no title in language {lang!r}")
+        edition.titles[page] = title[1]
+        for match in _LABEL.finditer(text):
+            edition.labels[match["label"]] = Target(page, match["title"])
+        for match in _DIRECTIVE.finditer(text):
+            if match["name"] in ("glue:figure", "figure"):
+                figures += 1
+                name = options(match["body"]).get("name", "").strip('"')
+                edition.labels[name] = Target(page, FIGURE[lang].format(figures))
+    return edition
+
+
+def options(body: str) -> dict[str, str]:
+    """The ``:key: value`` lines at the head of a directive's body."""
+    head = re.match(r"(?::[\w-]+:[^\n]*\n)*", body)
+    return {match["key"]: match["value"] for match in _OPTION.finditer(head[0] if head else "")}
+
+
+def citation(entry: Entry, *, textual: bool) -> str:
+    """An author-year citation, linked to the work where it has an address."""
+    names = [" ".join(person.last_names) for person in entry.persons["author"]]
+    authors = names[0] if len(names) == 1 else f"{names[0]} et al."
+    if len(names) == 2:
+        authors = f"{names[0]} and {names[1]}"
+    year = entry.fields["year"]
+    words = f"{authors} ({year})" if textual else f"{authors}, {year}"
+    doi = entry.fields.get("doi")
+    address = f"https://doi.org/{doi}" if doi else entry.fields.get("url")
+    return f"[{words}]({address})" if address else words
+
+
+class PageRewriter:
+    """Rewrite the prose of one page for JupyterLab."""
+
+    def __init__(self, edition: Edition, page: str) -> None:
+        self.edition = edition
+        self.page = page
+
+    def rewrite(self, text: str) -> str:
+        """Return the text of a markdown cell as JupyterLab should show it."""
+        text = _DIRECTIVE.sub(self._directive, text)
+        text = _CARD_LINK.sub(lambda match: f":link: {self._notebook(match['doc'])}", text)
+        text = _ROLE.sub(self._role, text)
+        text = _LINK.sub(self._link, text)
+        return join_lines(text) if self.edition.lang == "zh" else text
+
+    def _directive(self, match: re.Match[str]) -> str:
+        if match["name"] != "glue:figure":
+            return match[0]
+        chosen = options(match["body"])
+        caption = _OPTION.sub("", match["body"], count=len(chosen)).strip()
+        first, *more = re.split(r"\n{2,}", caption)
+        number = self.edition.labels[chosen.get("name", "").strip('"')].words
+        return "\n\n".join([f"**{number}** *{first}*", *more])
+
+    def _role(self, match: re.Match[str]) -> str:
+        name, text = match["name"], match["text"]
+        rewriters: dict[str, Callable[[str], str]] = {
+            "claim": lambda number: f"[{number}]",
+            "doc": self._doc_role,
+            "ref": self._ref_role,
+            "numref": self._ref_role,
+            "cite": self._cite_role,
+            "cite:p": self._cite_role,
+            "cite:t": lambda keys: self._cite_role(keys, textual=True),
+        }
+        if name.startswith("py:"):
+            return f"`{text.lstrip('~').rpartition('.')[2] if text.startswith('~') else text}`"
+        return rewriters.get(name, lambda _: match[0])(text)
+
+    def _doc_role(self, text: str) -> str:
+        words, doc = _explicit(text)
+        doc = self._resolve(doc)
+        return f"[{words or self.edition.titles[doc]}]({self._notebook('/' + doc)})"
+
+    def _ref_role(self, text: str) -> str:
+        words, label = _explicit(text)
+        target = self.edition.labels[label]
+        if words is None or "%s" in words or "{number}" in words:
+            words = target.words
+        if target.doc == self.page:
+            return f"[{words}](#{label})"
+        return f"[{words}]({self._notebook('/' + target.doc)})"
+
+    def _cite_role(self, keys: str, *, textual: bool = False) -> str:
+        entries = [self.edition.citations[key.strip()] for key in keys.split(",")]
+        cited = "; ".join(citation(entry, textual=textual) for entry in entries)
+        return cited if textual else f"({cited})"
+
+    def _link(self, match: re.Match[str]) -> str:
+        doc = self._resolve(match["target"])
+        if doc not in self.edition.titles:
+            return match[0]
+        return f"]({self._notebook('/' + doc)})"
+
+    def _resolve(self, doc: str) -> str:
+        """The page that a relative or absolute document name means here."""
+        if doc.startswith("/"):
+            return doc[1:]
+        return os.path.normpath(PurePosixPath(self.page).parent / doc)
+
+    def _notebook(self, doc: str) -> str:
+        """The path from this page's notebook to another's."""
+        here = PurePosixPath(self.page).parent
+        return os.path.relpath(self._resolve(doc), here) + ".ipynb"
+
+
+def _explicit(text: str) -> tuple[str | None, str]:
+    """Split ``words <target>``; without words, the text is the target."""
+    match = re.fullmatch(r"(.+?)\s*<(.+)>", text, re.DOTALL)
+    return (match[1], match[2]) if match else (None, text)
+
+
+def make_notebook(edition: Edition, page: str) -> nbformat.NotebookNode:
+    """One page as a notebook without outputs."""
+    rewriter = PageRewriter(edition, page)
+    cells = []
+    for cell in read_cells((BOOK / f"{page}.md").read_text("utf-8")):
+        if cell.kind == "code":
+            cells.append(nbformat.v4.new_code_cell(cell.source, metadata=_tags_only(cell.metadata)))
+        elif cell.lang in (None, edition.lang):
+            cells.append(nbformat.v4.new_markdown_cell(rewriter.rewrite(cell.source)))
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+def _tags_only(metadata: dict[str, object]) -> dict[str, object]:
+    return {"tags": metadata["tags"]} if "tags" in metadata else {}
+
+
+def make_lab(lang: str, folder: Path) -> list[Path]:
+    """Write every chapter in one language below a folder; return the notebooks in reading order."""
+    edition = read_edition(lang)
+    notebooks = []
+    for page in pages(lang):
+        target = folder / f"{page}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(make_notebook(edition, page), target)
+        print(f"{target}  {edition.titles[page]}", flush=True)
+        notebooks.append(target)
+    return notebooks
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--edition", choices=LANGUAGES, required=True, help="language of the prose")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the notebooks to")
+    chosen = parser.parse_args()
+    first = make_lab(chosen.edition, chosen.out)[0]
+    print(f"Start with: jupyter lab {first}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
