@@ -4,8 +4,10 @@ The functions follow matplotlib: they take ``ax=None``, draw on those axes and n
 return what they drew. ``use_style`` sets the look of the book.
 """
 
+from nndl.viz.animation import Animation, animate_paths
 from nndl.viz.basins import plot_basins, where_it_ends
 from nndl.viz.contour import plot_contour
+from nndl.viz.document import Visualization, Visualization3D
 from nndl.viz.losses import plot_losses
 from nndl.viz.path import plot_path
 from nndl.viz.publish import publish, save_figure
@@ -15,7 +17,11 @@ from nndl.viz.surface import plot_surface
 from nndl.viz.triptych import plot_triptych
 
 __all__ = [
+    "Animation",
     "Style",
+    "Visualization",
+    "Visualization3D",
+    "animate_paths",
     "plot_basins",
     "plot_contour",
     "plot_losses",

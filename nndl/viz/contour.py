@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from nndl._checks import whole_number
 from nndl.viz.labels import FloatingLabel, add_label
 from nndl.viz.style import TERRAIN
-from nndl.viz.tracks import Domain, Floats, grid_of
+from nndl.viz.tracks import Domain, Floats, grid_of, values_at
 
 if TYPE_CHECKING:
     from nndl.op import Objective
@@ -64,8 +64,8 @@ def plot_contour(
     --------
     >>> from nndl.op import Saddle
     >>> fig, ax = plt.subplots()
-    >>> plot_contour(Saddle(), ax).get_xlim()
-    (-1.0, 2.0)
+    >>> plot_contour(Saddle(), ax).get_xlabel()
+    '$x_0$'
     >>> plt.close(fig)
     """
     ax = plt.gca() if ax is None else ax
@@ -90,8 +90,6 @@ def _levels(
         count = 14 if levels is None else whole_number("levels", levels, least=2)
         # Twice as many lines in the lower half: there the paths end.
         shares = np.linspace(0.02, 0.98, count) ** 1.3
-        from nndl.viz.tracks import values_at
-
         passes = values_at(objective, np.array(objective.saddles, dtype=np.float64).reshape(-1, 2))
         quantiles = np.quantile(f[np.isfinite(f)], shares)
         heights = np.unique(np.concatenate([quantiles, passes]).round(12))

@@ -57,10 +57,10 @@ def save_figure(figure: Figure, fig_name: str | Path) -> None:
 
     Examples
     --------
-    >>> save_figure(plt.figure(), "figure.docx")
+    >>> save_figure(Figure(), "figure.docx")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: fig_name must end in .eps, .jpeg, ... .webp, got 'figure.docx'
+    ValueError: fig_name must end in one of .eps, ... .webp; got 'figure.docx'
     """
     allowed = figure.canvas.get_supported_filetypes()
     if Path(fig_name).suffix.lstrip(".").lower() not in allowed:

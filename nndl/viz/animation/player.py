@@ -1,0 +1,81 @@
+"""The player: one picture, the paths as numbers, and a small script that draws them on a canvas."""
+
+import base64
+import json
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from nndl.viz.animation.frames import outline
+from nndl.viz.animation.scene import Scene, Trail
+
+_SCALE = 2  # pixels of the background for each pixel of the layout: sharp on dense screens
+_QUALITY = 55  # of WebP, up to 100
+
+
+def player_html(scene: Scene, alt: Mapping[str, str], interval: int) -> str:
+    """Return the player as one self-contained piece of HTML.
+
+    Parameters
+    ----------
+    scene
+        What it shows.
+    alt
+        Description of the whole for those who do not see it, under "zh" and "en".
+    interval
+        Milliseconds for each step.
+    """
+    width, height = scene.size
+    data = {
+        "size": scene.size,
+        "steps": scene.steps,
+        "interval": interval,
+        "alt": dict(alt),
+        "background": "data:image/webp;base64," + base64.b64encode(_background(scene)).decode(),
+        "trails": [_trail(trail, height) for trail in scene.trails],
+    }
+    # "<" cannot end the script element early when it is written as an escape.
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    here = files(__package__)
+    style = (here / "player.css").read_text(encoding="utf-8")
+    script = (here / "player.js").read_text(encoding="utf-8")
+    return (
+        f'<div class="nndl-player" style="width:{width + 16}px">'
+        f"<style>{style}</style>"
+        f'<canvas width="{_SCALE * width}" height="{_SCALE * height}" role="img"'
+        f' aria-label="{escape(alt["en"])}"></canvas>'
+        '<div class="nndl-player-bar"><button type="button" aria-label="Play"></button>'
+        f'<input type="range" min="0" max="{scene.steps}" value="{scene.steps}" step="1"'
+        ' aria-label="Step"><span></span></div><ul></ul>'
+        f'<noscript><p lang="zh">{escape(alt["zh"])}</p><p lang="en">{escape(alt["en"])}</p>'
+        f'</noscript><script type="application/json">{text}</script>'
+        f"<script>{script}</script></div>"
+    )
+
+
+def _background(scene: Scene) -> bytes:
+    """The background as WebP, a third of the size of a PNG."""
+    file = BytesIO()
+    Image.fromarray(scene.background(_SCALE)).save(file, "WEBP", quality=_QUALITY)
+    return file.getvalue()
+
+
+def _trail(trail: Trail, height: int) -> dict[str, Any]:
+    """One path as plain data; pixels count from the upper left corner here."""
+    losses = [float(f"{loss:.4g}") if np.isfinite(loss) else None for loss in trail.losses]
+    corners = outline(trail.style.marker).to_polygons()[0]
+    return {
+        "label": trail.track.label,
+        "color": trail.style.color,
+        "dash": trail.style.dash,
+        "marker": np.round(corners, 2).tolist(),
+        "pixels": np.round(trail.pixels * [1, -1] + [0, height], 1).tolist(),
+        "losses": losses,
+        "left": trail.track.left_at,
+        "broken": losses.index(None) if None in losses else None,
+    }
