@@ -1,0 +1,41 @@
+# The commands of the book. Each sets up what it needs; `make` alone lists them.
+
+PYTHON ?= python3
+EDITION ?= zh
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lab bench clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: $(INSTALLED) ## execute the chapters and build both sites into _build/site
+	@$(BIN)/python tools/build_book.py
+
+test: book ## check style and types, then run every test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lab: $(INSTALLED) ## open the chapters in JupyterLab; EDITION=zh or EDITION=en
+	@$(BIN)/python tools/make_lab.py --edition $(EDITION) --out _build/lab/$(EDITION)
+	$(BIN)/jupyter lab --notebook-dir _build/lab/$(EDITION)
+
+bench: $(INSTALLED) ## print this machine's timings, as ratios
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean: ## remove what was built (the environment in .venv stays)
+	rm -rf _build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, found " + sys.version.split()[0] + ": name another with PYTHON=...")'
+	@echo "Setting up $(VENV): some minutes and 2 GB, once"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[book,labs,grading,test]'
+	@touch $@
