@@ -31,7 +31,7 @@ TOOLS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme")
 
 
 def inputs_fingerprint() -> str:
-    """A hash of everything that the sites are made from."""
+    """Hash everything that the sites are made from."""
     digest = hashlib.sha256(package_fingerprint().encode())
     for tool in TOOLS:
         digest.update(f"{tool}=={version(tool)}\n".encode())

@@ -33,7 +33,7 @@ FIGURE = {"zh": "图 {}", "en": "Fig. {}"}
 SITE_ONLY = ("api", "references")
 
 _DIRECTIVE = re.compile(
-    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}(?P<argument>[^\n]*)\n(?P<body>.*?)^(?P=fence)[ ]*$",
+    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[^\n]*\n(?P<body>.*?)^(?P=fence)[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
 _LABEL = re.compile(r"^\((?P<label>[^()\s]+)\)=\n+(?P<hashes>#+) (?P<title>.+)$", re.MULTILINE)
@@ -63,16 +63,18 @@ class Edition:
 
 
 def pages(lang: str) -> list[str]:
-    """The names of the pages in the order of the table of contents."""
+    """List the names of the pages in the order of the table of contents."""
     toc = yaml.safe_load(TOC[lang].read_text("utf-8"))
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     return [page for page in [toc["root"], *files] if page not in SITE_ONLY]
 
 
 def prose(page: str, lang: str) -> str:
-    """Everything that a page says in one language."""
+    """Join everything that a page says in one language."""
     cells = read_cells((BOOK / f"{page}.md").read_text("utf-8"))
-    return "\n\n".join(cell.source for cell in cells if cell.kind == "markdown" and cell.lang == lang)
+    return "\n\n".join(
+        cell.source for cell in cells if cell.kind == "markdown" and cell.lang == lang
+    )
 
 
 def read_edition(lang: str) -> Edition:
@@ -96,13 +98,13 @@ def read_edition(lang: str) -> Edition:
 
 
 def options(body: str) -> dict[str, str]:
-    """The ``:key: value`` lines at the head of a directive's body."""
+    """Read the ``:key: value`` lines at the head of a directive's body."""
     head = re.match(r"(?::[\w-]+:[^\n]*\n)*", body)
     return {match["key"]: match["value"] for match in _OPTION.finditer(head[0] if head else "")}
 
 
 def citation(entry: Entry, *, textual: bool) -> str:
-    """An author-year citation, linked to the work where it has an address."""
+    """Write an author-year citation, linked to the work where it has an address."""
     names = [" ".join(person.last_names) for person in entry.persons["author"]]
     authors = names[0] if len(names) == 1 else f"{names[0]} et al."
     if len(names) == 2:
@@ -179,13 +181,13 @@ class PageRewriter:
         return f"]({self._notebook('/' + doc)})"
 
     def _resolve(self, doc: str) -> str:
-        """The page that a relative or absolute document name means here."""
+        """Find the page that a relative or absolute document name means here."""
         if doc.startswith("/"):
             return doc[1:]
         return os.path.normpath(PurePosixPath(self.page).parent / doc)
 
     def _notebook(self, doc: str) -> str:
-        """The path from this page's notebook to another's."""
+        """Return the path from this page's notebook to another's."""
         here = PurePosixPath(self.page).parent
         return os.path.relpath(self._resolve(doc), here) + ".ipynb"
 

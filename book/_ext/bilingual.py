@@ -66,11 +66,11 @@ def read_cells(text: str) -> list[Cell]:
 
 
 def keep_language(text: str, lang: str) -> str:
-    """Blank every cell of another language, and move no line.
+    r"""Blank every cell of another language, and move no line.
 
     Examples
     --------
-    >>> text = '+++ {"lang": "zh"}\\n你好\\n+++ {"lang": "en"}\\nHello\\n'
+    >>> text = '+++ {"lang": "zh"}\n你好\n+++ {"lang": "en"}\nHello\n'
     >>> keep_language(text, "en").splitlines()
     ['+++ {"lang": "zh"}', '', '+++ {"lang": "en"}', 'Hello']
     """
@@ -84,7 +84,7 @@ def keep_language(text: str, lang: str) -> str:
 
 
 def edition_of(language: str) -> str:
-    """The edition that a Sphinx language tag names: ``zh_CN`` -> ``zh``.
+    """Return the edition that a Sphinx language tag names: ``zh_CN`` -> ``zh``.
 
     Examples
     --------

@@ -24,12 +24,12 @@ def _is_wide(character: str) -> bool:
 
 
 def join_lines(text: str) -> str:
-    """Remove the line breaks that stand between two wide characters.
+    r"""Remove the line breaks that stand between two wide characters.
 
     Examples
     --------
-    >>> join_lines("先猜。\\n再看。\\nAdam 也是。")
-    '先猜。再看。\\nAdam 也是。'
+    >>> join_lines("先猜。\n再看。\nAdam 也是。")
+    '先猜。再看。\nAdam 也是。'
     """
     wide = _WIDE.pattern
     return re.sub(f"(?<={wide})\n(?={wide})", "", text)

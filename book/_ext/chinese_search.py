@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[\u3400-\u9fff]+|[^\W\u3400-\u9fff]+")
 
 
 def bigrams(run: str) -> list[str]:
-    """The overlapping pairs of characters in a run.
+    """Return the overlapping pairs of characters in a run.
 
     Examples
     --------
@@ -32,7 +32,7 @@ def bigrams(run: str) -> list[str]:
 
 
 def index_terms(text: str) -> list[str]:
-    """The terms under which a text is found.
+    """Return the terms under which a text is found.
 
     Examples
     --------

@@ -22,7 +22,7 @@ LIBRARIES = ("torch", "numpy", "matplotlib")
 
 
 def package_fingerprint(root: Path = ROOT) -> str:
-    """A hash of ``nndl/**/*.py`` below root, of the libraries' versions and of Python's."""
+    """Hash ``nndl/**/*.py`` below root, the libraries' versions and Python's."""
     digest = hashlib.sha256(platform.python_version().encode())
     for library in LIBRARIES:
         digest.update(f"{library}=={version(library)}\n".encode())

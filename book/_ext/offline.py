@@ -22,7 +22,7 @@ FONTS = "output/chtml/fonts/woff-v2"
 
 
 def mathjax_folder() -> Path:
-    """The folder of MathJax 3 in the installed package."""
+    """Find the folder of MathJax 3 in the installed package."""
     for file in files("sphinx-mathjax-offline") or []:
         if file.name == COMPONENT:
             return Path(str(file.locate())).parent

@@ -1,4 +1,4 @@
-"""A bibliography style without labels: chapters cite by author and year, the list is in that order."""
+"""A bibliography by author and year, as the chapters cite."""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""Every chapter runs from top to bottom: nbval executes it and each cell's error is a failure.
+
+nbval reads ``.ipynb`` alone, so a chapter is converted into a temporary folder first. Its code is
+there once for both languages, and so it runs once.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from bilingual import LANGUAGES, read_cells
+from make_lab import make_lab, pages
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+CHAPTERS = [
+    page
+    for page in pages("zh")
+    if any(cell.kind == "code" for cell in read_cells((BOOK / f"{page}.md").read_text("utf-8")))
+]
+
+
+def run_with_nbval(notebook: Path) -> subprocess.CompletedProcess[str]:
+    """Run a notebook in a pytest of its own, apart from this project's settings."""
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider"]
+    command += ["-c", "/dev/null", "--rootdir", str(notebook.parent), str(notebook)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=notebook.parent)
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_chapter_runs(page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notebook = tmp_path / f"{Path(page).name}.ipynb"
+    jupytext.write(jupytext.read(BOOK / f"{page}.md", fmt="md:myst"), notebook)
+    start = time.monotonic()
+    result = run_with_nbval(notebook)
+    with capsys.disabled():
+        print(f"\n{page}: {time.monotonic() - start:.1f} s", flush=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_cell_that_fails_is_noticed(tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell(source) for source in ("x = 1", "assert x == 2")]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "wrong.ipynb")
+    result = run_with_nbval(tmp_path / "wrong.ipynb")
+    assert result.returncode == 1
+    assert "assert x == 2" in result.stdout
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_lab_notebooks_are_in_one_language_and_lead_to_each_other(
+    lang: str, tmp_path: Path
+) -> None:
+    notebooks = make_lab(lang, tmp_path)
+    assert len(notebooks) == len(pages(lang))
+    for path in notebooks:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        for site_only in ("{glue:figure}", "{claim}", "{doc}", "{ref}", "{numref}", "{cite"):
+            assert site_only not in prose, f"{path.name} still has {site_only}"
+        for link in (part.split(")")[0] for part in prose.split("](")[1:]):
+            if link.endswith(".ipynb"):
+                assert (path.parent / link).exists(), f"{path.name} links to {link}"
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_both_lab_editions_have_the_code_of_the_chapter(page: str, tmp_path: Path) -> None:
+    cells = read_cells((BOOK / f"{page}.md").read_text("utf-8"))
+    code = [cell.source for cell in cells if cell.kind == "code"]
+    for lang in LANGUAGES:
+        make_lab(lang, tmp_path / lang)
+        notebook = nbformat.read(tmp_path / lang / f"{page}.ipynb", as_version=4)
+        assert [cell.source for cell in notebook.cells if cell.cell_type == "code"] == code
