@@ -60,7 +60,7 @@ def save_figure(figure: Figure, fig_name: str | Path) -> None:
     >>> save_figure(Figure(), "figure.docx")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: fig_name must end in one of .eps, ... .webp; got 'figure.docx'
+    ValueError: fig_name must end in one of ...; got 'figure.docx'
     """
     allowed = figure.canvas.get_supported_filetypes()
     if Path(fig_name).suffix.lstrip(".").lower() not in allowed:

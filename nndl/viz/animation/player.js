@@ -33,6 +33,7 @@
     );
     const context = canvas.getContext("2d");
     const [width, height] = scene.size;
+    for (const trail of scene.trails) trail.pixels = points(trail.moves);
     const values = scene.trails.map((trail) => {
       const item = document.createElement("li");
       const swatch = document.createElement("i");
@@ -57,6 +58,18 @@
     button.addEventListener("click", () => (clock === null ? play() : stop()));
     stop();
     draw();
+
+    // Moves are differences of x and y in turn, in quarters of a pixel.
+    function points(moves) {
+      let [x, y] = [0, 0];
+      const found = [];
+      for (let k = 0; k < moves.length; k += 2) {
+        x += moves[k] / 4;
+        y += moves[k + 1] / 4;
+        found.push([x, y]);
+      }
+      return found;
+    }
 
     function play() {
       const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -106,8 +119,8 @@
     }
 
     function value(trail, step) {
+      if (trail.broken !== null && step >= trail.broken) return words.broken(trail.broken);
       const loss = trail.losses[Math.min(step, trail.losses.length - 1)];
-      if (loss === null) return words.broken(trail.broken);
       const size = Math.abs(loss);
       const plain = size === 0 || (size >= 1e-3 && size < 1e5);
       const number = plain ? String(Number(loss.toPrecision(3))) : loss.toExponential(1);

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from io import BytesIO
 from typing import Any
 
@@ -42,8 +43,7 @@ def player_html(scene: Scene, alt: Mapping[str, str], interval: int) -> str:
     # "<" cannot end the script element early when it is written as an escape.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     here = files(__package__)
-    style = (here / "player.css").read_text(encoding="utf-8")
-    script = (here / "player.js").read_text(encoding="utf-8")
+    style, script = (_dense(here / name) for name in ("player.css", "player.js"))
     return (
         f'<div class="nndl-player" style="width:{width + 16}px">'
         f"<style>{style}</style>"
@@ -58,24 +58,36 @@ def player_html(scene: Scene, alt: Mapping[str, str], interval: int) -> str:
     )
 
 
+def _dense(file: Traversable) -> str:
+    """The text of `file` without its indentation and comments, which a page does not need."""
+    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
 def _background(scene: Scene) -> bytes:
     """The background as WebP, a third of the size of a PNG."""
     file = BytesIO()
-    Image.fromarray(scene.background(_SCALE)).save(file, "WEBP", quality=_QUALITY)
+    Image.fromarray(scene.background(_SCALE)).save(file, "WEBP", quality=_QUALITY, method=6)
     return file.getvalue()
 
 
 def _trail(trail: Trail, height: int) -> dict[str, Any]:
-    """One path as plain data; pixels count from the upper left corner here."""
-    losses = [float(f"{loss:.4g}") if np.isfinite(loss) else None for loss in trail.losses]
+    """One path as plain data.
+
+    Pixels count from the upper left corner here. They are written as differences in quarters of a
+    pixel, x and y in turn: small whole numbers, a third of the length of the coordinates.
+    """
+    quarters = np.round(4 * (trail.pixels * [1, -1] + [0, height])).astype(int)
+    broken = np.flatnonzero(~np.isfinite(trail.losses))
+    finite = trail.losses[: broken[0]] if len(broken) else trail.losses
     corners = outline(trail.style.marker).to_polygons()[0]
     return {
         "label": trail.track.label,
         "color": trail.style.color,
         "dash": trail.style.dash,
         "marker": np.round(corners, 2).tolist(),
-        "pixels": np.round(trail.pixels * [1, -1] + [0, height], 1).tolist(),
-        "losses": losses,
+        "moves": np.diff(quarters, axis=0, prepend=[[0, 0]]).ravel().tolist(),
+        "losses": [float(f"{loss:.3g}") for loss in finite],
         "left": trail.track.left_at,
-        "broken": losses.index(None) if None in losses else None,
+        "broken": int(broken[0]) if len(broken) else None,
     }
