@@ -163,9 +163,12 @@ class Objective(Op):
         All local minima and saddle points in the domain, each as (x, y).
     start
         A starting point from which the optimisers differ visibly.
+    variables
+        Names of the two coordinates, as mathtext.
     """
 
     name: str
+    variables: tuple[str, str] = ("x_0", "x_1")
     domain: Domain
     minima: tuple[Point, ...] = ()
     saddles: tuple[Point, ...] = ()
@@ -229,6 +232,7 @@ class OptimizedFunction(Objective):
     tensor([ 1.2000, 16.0000])
     """
 
+    variables = ("x_1", "x_2")
     domain = ((-2.0, 5.0), (-2.0, 5.0))
     start = (3.0, 4.0)
 
