@@ -133,16 +133,17 @@ def plot_basins(
     )
     ax = plt.gca() if ax is None else ax
     count = len(objective.minima)
-    colors = ["#222222", "#C9C9C9"]
+    colors = ["#4D4D4D", "#D0D0D0"]
     colors += [OKABE_ITO[_BASINS[index % len(_BASINS)]] for index in range(count)]
     names = ["left the view", "still moving"]
     names += [f"({x:.3g}, {y:.3g})".replace("-", "\N{MINUS SIGN}") for x, y in objective.minima]
     norm = BoundaryNorm(np.arange(LEFT - 0.5, count + 0.5), len(colors))
     (x_min, x_max), (y_min, y_max) = objective.domain
-    options = {"cmap": ListedColormap(colors), "norm": norm, "aspect": "auto"} | kwargs
+    options: dict[str, Any] = {"cmap": ListedColormap(colors), "norm": norm, "aspect": "auto"}
+    options |= kwargs
     ax.imshow(ends, origin="lower", extent=(x_min, x_max, y_min, y_max), zorder=0.5, **options)
     plot_contour(objective, ax, mark=False, colors="white", linewidths=0.6)
-    for index, place in enumerate(objective.minima):
+    for place in objective.minima:
         ax.plot(*place, "*", color="white", markeredgecolor="#222222", markersize=13, zorder=3)
     found = [index for index in range(LEFT, count) if (ends == index).any()]
     handles = [Patch(color=colors[index - LEFT], label=names[index - LEFT]) for index in found]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from nndl._checks import whole_number
 from nndl.viz.labels import FloatingLabel, add_label
 from nndl.viz.style import TERRAIN
-from nndl.viz.tracks import Domain, Floats, grid_of, values_at
+from nndl.viz.tracks import Domain, Floats, axis_names, grid_of, values_at
 
 if TYPE_CHECKING:
     from nndl.op import Objective
@@ -73,12 +73,14 @@ def plot_contour(
     x, y, f = grid_of(objective, whole_number("resolution", resolution, least=2), view)
     heights = _levels(objective, f, levels)
     ax.contourf(x, y, f, levels=heights, cmap=TERRAIN, extend="both", zorder=0)
-    style = {"colors": "#8497AA", "linewidths": 0.7, "zorder": 1, "linestyles": "solid"} | kwargs
-    ax.contour(x, y, f, levels=heights, **style)
-    ax.set(xlim=view[0], ylim=view[1], xlabel="$x_0$", ylabel="$x_1$")
+    style: dict[str, Any] = {"colors": "#8497AA", "linewidths": 0.7, "linestyles": "solid"} | kwargs
+    ax.contour(x, y, f, levels=heights, **({"zorder": 1} | style))
+    ax.set(
+        xlim=view[0], ylim=view[1], xlabel=axis_names(objective)[0], ylabel=axis_names(objective)[1]
+    )
     if mark:
-        _mark(ax, objective.minima, "minimum", view, marker="*", s=170)
-        _mark(ax, objective.saddles, "saddle", view, marker="X", s=80)
+        _mark(ax, objective.minima, "minimum", view, marker="*", size=13)
+        _mark(ax, objective.saddles, "saddle", view, marker="X", size=9)
     return ax
 
 
@@ -97,7 +99,7 @@ def _levels(
         heights = np.asarray(levels, dtype=np.float64)
     if heights.ndim != 1 or len(heights) < 2 or not (np.diff(heights) > 0).all():
         raise ValueError(f"levels must be at least 2 increasing numbers, got {levels!r}")
-    return heights.tolist()
+    return [float(height) for height in heights]
 
 
 def _mark(
@@ -107,7 +109,7 @@ def _mark(
     view: Domain,
     *,
     marker: str,
-    s: float,
+    size: float,
 ) -> None:
     """Mark the places that lie in the view, and name the first."""
     (x_min, x_max), (y_min, y_max) = view
@@ -115,7 +117,7 @@ def _mark(
     if not seen:
         return
     spots = np.array(seen, dtype=np.float64)
-    ax.scatter(*spots.T, marker=marker, s=s, c="white", edgecolors="#222222", zorder=3, label=word)
+    ax.plot(*spots.T, marker, ms=size, mfc="white", mec="#222222", zorder=3, label=word)
     name = word if len(seen) == 1 else f"{word} (1 of {len(seen)})"
     label = FloatingLabel(
         name, spots[:1], ax.transData.transform, fontsize="small", color="#333333", zorder=6

@@ -1,4 +1,4 @@
-"""The names under which the NNDL course draws, as thin wrappers over the functions of this package."""
+"""The names under which the NNDL course draws: thin wrappers."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path as FilePath
@@ -122,7 +122,8 @@ class Visualization3D(FuncAnimation):
                 f"got {len(z_values)} for {len(xy_values)} paths"
             )
         self.paths = [
-            self._path(index, xy, z) for index, (xy, z) in enumerate(zip(xy_values, z_values, strict=True))
+            self._path(index, xy, z)
+            for index, (xy, z) in enumerate(zip(xy_values, z_values, strict=True))
         ]
         ax.computed_zorder = False  # or the surface would hide the lines
         names = [*labels, *(f"path {k}" for k in range(len(labels) + 1, len(xy_values) + 1))]

@@ -70,7 +70,7 @@ def add_label(ax: Axes, label: FloatingLabel) -> FloatingLabel:
 def _place(ax: Axes, renderer: RendererBase) -> None:
     """Give every floating label of `ax` its place, unless nothing changed since the last time."""
     labels = [text for text in ax.texts if isinstance(text, FloatingLabel) and text.get_visible()]
-    frame = ax.get_window_extent(renderer).extents
+    frame = np.asarray(ax.get_window_extent(renderer).extents)
     state = (len(labels), *frame, *ax.get_xlim(), *ax.get_ylim(), *map(Text.get_text, labels))
     if all(label.placed_for == state for label in labels):
         return
@@ -118,9 +118,8 @@ def _overlap(boxes: Floats, others: Floats) -> Floats:
 
 def _inside(points: Floats, boxes: Floats) -> Floats:
     """How many of `points` lie in each box."""
-    right_of = (points[None] >= boxes[:, None, :2]).all(axis=2)
-    left_of = (points[None] <= boxes[:, None, 2:]).all(axis=2)
-    counts: Floats = (right_of & left_of).sum(axis=1).astype(np.float64)
+    within = (points >= boxes[:, None, :2]) & (points <= boxes[:, None, 2:])
+    counts: Floats = within.all(axis=2).sum(axis=1).astype(np.float64)
     return counts
 
 

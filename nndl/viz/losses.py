@@ -21,7 +21,7 @@ _VIEW = 30.0
 
 
 def plot_losses(
-    losses: "Mapping[str, Sequence[float] | Tensor]",
+    losses: "Mapping[str, Sequence[float] | Floats | Tensor]",
     ax: Axes | None = None,
     *,
     scale: str = "asinh",
@@ -83,8 +83,8 @@ def plot_losses(
     return ax
 
 
-def _series(label: str, values: "Sequence[float] | Tensor") -> Floats:
-    """The losses of one run as an array; its first value must be a finite number."""
+def _series(label: str, values: "Sequence[float] | Floats | Tensor") -> Floats:
+    """Return the losses of one run as an array whose first value is a finite number."""
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
     series = np.asarray(array, dtype=np.float64)
     if series.ndim != 1 or len(series) == 0:
@@ -95,7 +95,7 @@ def _series(label: str, values: "Sequence[float] | Tensor") -> Floats:
 
 
 def _end(values: Floats, bound: float) -> int:
-    """Number of losses before the first that is not finite or beyond `bound`."""
+    """Count the losses before the first that is not finite or beyond `bound`."""
     outside = ~(np.abs(values) <= bound)  # NaN compares as outside
     return int(np.argmax(outside)) if outside.any() else len(values)
 

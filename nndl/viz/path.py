@@ -85,7 +85,7 @@ def draw_track(
     ax: Axes, track: Track, style: Style, *, every: int | None, text: str, **kwargs: Any
 ) -> list[Artist]:
     """Draw a cut path with its start, its exit and its label."""
-    options = {
+    options: dict[str, Any] = {
         "color": style.color,
         "linestyle": style.linestyle,
         "linewidth": 1.8,
@@ -98,11 +98,11 @@ def draw_track(
         "path_effects": [withStroke(linewidth=3, foreground="white", alpha=0.7), Normal()],
     } | kwargs
     artists: list[Artist] = list(ax.plot(*track.line.T, **options))
-    ring = {"facecolors": "white", "edgecolors": style.color, "linewidths": 1.5, "zorder": 5}
-    artists.append(ax.scatter(*track.points[0], marker="o", s=42, **ring))
+    ring: dict[str, Any] = {"mfc": "white", "mec": style.color, "ms": 6.5, "mew": 1.5}
+    artists += ax.plot(*track.points[:1].T, "o", zorder=5, **ring)
     if track.left_at is not None:
-        cross = {"color": style.color, "linewidths": 2.2, "zorder": 5, "clip_on": False}
-        artists.append(ax.scatter(*track.line[-1], marker="x", s=55, **cross))
+        cross: dict[str, Any] = {"color": style.color, "ms": 7.5, "mew": 2.2, "clip_on": False}
+        artists += ax.plot(*track.line[-1:].T, "x", zorder=5, **cross)
     words = "\n".join(filter(None, [text, track.remark]))
     if words:
         anchors = anchors_along(track.line[1:] if len(track.line) > 1 else track.line)

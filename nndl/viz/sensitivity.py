@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
@@ -103,35 +104,41 @@ def settling_steps(
     for rate in rates:
         non_negative("lrs", float(rate))
     whole_number("steps", steps, least=1)
-    minima = torch.tensor(objective.minima, dtype=torch.float64).reshape(-1, 2)
+    minima = np.array(objective.minima, dtype=np.float64).reshape(-1, 2)
     if len(minima) == 0:
         raise ValueError(f"objective must have a minimum to settle in, {objective.name} has none")
-    low, high = torch.tensor(objective.domain, dtype=torch.float64).T
-    near = 0.02 * float((high - low).max()) if tolerance is None else tolerance
+    view = np.array(objective.domain)
+    near = 0.02 * float(np.ptp(view, axis=1).max()) if tolerance is None else tolerance
     if not near > 0:
         raise ValueError(f"tolerance must be > 0, got {tolerance!r}")
     x0 = torch.tensor(objective.start if start is None else start, dtype=torch.float64)
-    centre, reach = (low + high) / 2, 5 * (high - low)
+    _check_proportional(objective, make_optimizer, float(others[0]), x0)
 
     table = np.empty((len(others), len(rates)), dtype=np.int64)
     for row, second in enumerate(tqdm(others, unit="row", delay=1.0, leave=False)):
         model = _RatesAtOnce(objective, x0, torch.tensor(rates))
         optimizer = make_optimizer(1.0, float(second), model)
-        if row == 0:
-            _check_proportional(objective, make_optimizer, float(second), x0)
-        settled = torch.full((len(rates),), UNSETTLED)
-        escaped = torch.zeros(len(rates), dtype=torch.bool)
-        for step in range(steps + 1):
-            if step:
-                model.backward()
-                optimizer.step()
-            x = model.points()
-            distance = (x[:, None] - minima.T[:, :, None]).norm(dim=0).min(dim=0).values
-            inside = distance <= near  # false for NaN
-            settled = torch.where(inside, torch.where(settled < 0, step, settled), UNSETTLED)
-            escaped |= ~((x - centre[:, None]).abs() <= reach[:, None]).all(dim=0)
-        table[row] = torch.where(escaped, DIVERGED, settled).numpy()
+        points = [model.points()]
+        for _ in range(steps):
+            model.backward()
+            optimizer.step()
+            points.append(model.points())
+        table[row] = _settled(torch.stack(points).numpy(), minima, near, view)
     return table
+
+
+def _settled(points: Floats, minima: Floats, near: float, view: Floats) -> NDArray[np.int64]:
+    """Read off the settling steps of runs with `points` of shape (steps + 1, 2, runs)."""
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite and NaN points count as far
+        moves = points[:, :, None] - minima.T[None, :, :, None]
+        there = (np.hypot(moves[:, 0], moves[:, 1]) <= near).any(axis=1)
+        centre, reach = view.mean(axis=1), 5 * np.ptp(view, axis=1)
+        in_sight = np.abs(points - centre[:, None]) <= reach[:, None]
+    # A run has settled one step after the last point that is not near a minimum.
+    settled = len(points) - np.argmin(there[::-1], axis=0)
+    settled = np.where(there.all(axis=0), 0, settled)
+    settled = np.where(there[-1], settled, UNSETTLED)
+    return np.where(in_sight.all(axis=(0, 1)), settled, DIVERGED)
 
 
 def _row(name: str, values: ArrayLike) -> Floats:
@@ -154,7 +161,7 @@ def _check_proportional(
             model.backward()
             optimizer.step()
         moves.append(model.params["x"] / rate)
-    if not torch.allclose(*moves, rtol=1e-9):
+    if not torch.allclose(moves[0], moves[1], rtol=1e-9):
         raise ValueError(
             "make_optimizer must give an update that is proportional to lr: "
             f"two steps at lr 1 moved by {moves[0].flatten().tolist()}, "
@@ -208,7 +215,7 @@ def plot_sensitivity(
     >>> fig, ax = plt.subplots()
     >>> make = lambda lr, rho, model: Momentum(lr, model, rho)
     >>> function = OptimizedFunction([0.2, 2.0])
-    >>> _ = plot_sensitivity(function, make, [0.01, 0.1, 1.0], [0.0, 0.5, 0.9], ax, used=(0.01, 0.9))
+    >>> _ = plot_sensitivity(function, make, [0.01, 0.1, 1.0], [0.0, 0.9], ax, used=(0.01, 0.9))
     >>> ax.get_xscale()
     'log'
     >>> plt.close(fig)
@@ -224,28 +231,34 @@ def plot_sensitivity(
     )
     ax = plt.gca() if ax is None else ax
     x_edges, y_edges = np.exp(_edges(np.log(rates))), _edges(others)
-    options = {"cmap": "viridis_r", "norm": LogNorm(max(1, table.max() / 100), steps)} | kwargs
-    settled = np.ma.masked_less(np.maximum(table, 1), 1).astype(float)
-    settled[table < 0] = np.ma.masked
+    settled = np.ma.masked_where(table < 0, np.maximum(table, 1))
+    fastest = float(settled.min()) if settled.count() else 1.0
+    options: dict[str, Any] = {"cmap": "viridis_r", "norm": LogNorm(fastest, steps)} | kwargs
     mesh = ax.pcolormesh(x_edges, y_edges, settled, **options)
-    legend = []
+    legend: list[Artist] = []
     for code, color, word in (
-        (UNSETTLED, "#BDBDBD", f"not settled after {steps} steps"),
+        (UNSETTLED, "#BDBDBD", f"not within {steps} steps"),
         (DIVERGED, OKABE_ITO["vermillion"], "diverged"),
     ):
         if (table == code).any():
             cells = np.ma.masked_where(table != code, np.zeros(table.shape))
-            plain = plt.matplotlib.colors.ListedColormap([color])
-            ax.pcolormesh(x_edges, y_edges, cells, cmap=plain)
+            ax.pcolormesh(x_edges, y_edges, cells, cmap=ListedColormap([color]))
             legend.append(Patch(color=color, label=word))
     bar = ax.figure.colorbar(mesh, ax=ax, label="steps to settle")
     bar.ax.yaxis.set_major_formatter("{x:g}")
     ax.set(xscale="log", xlabel="learning rate", ylabel=second_label)
     if used is not None:
         ax.plot(*used, "o", markersize=11, markerfacecolor="none", markeredgecolor="black")
-        legend.append(ax.plot([], [], "o", mfc="none", mec="black", ms=9, label="setting used")[0])
+        legend.append(ax.plot([], [], "o", mfc="none", mec="black", ms=9, label="used here")[0])
     if legend:
-        ax.legend(handles=legend, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        ax.legend(
+            handles=legend,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=3,
+            fontsize="small",
+            columnspacing=1.2,
+        )
     return ax
 
 

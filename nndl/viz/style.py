@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
@@ -50,8 +51,8 @@ class Style:
     dash: Dash = ()
 
     @property
-    def linestyle(self) -> str | tuple[int, Dash]:
-        """The same dashes as matplotlib writes them."""
+    def linestyle(self) -> Any:
+        """The same dashes as matplotlib wants them."""
         return (0, self.dash) if self.dash else "-"
 
     @property

@@ -14,7 +14,7 @@ from mpl_toolkits.mplot3d.proj3d import proj_transform
 from nndl._checks import whole_number
 from nndl.viz.labels import FloatingLabel, add_label, anchors_along
 from nndl.viz.style import TERRAIN, Style, styles_of
-from nndl.viz.tracks import Floats, PathLike, Track, cut, grid_of, labelled, values_at
+from nndl.viz.tracks import Floats, PathLike, Track, axis_names, cut, grid_of, labelled, values_at
 
 if TYPE_CHECKING:
     from nndl.op import Objective
@@ -83,7 +83,7 @@ def plot_surface(
     whole_number("resolution", resolution, least=2)
     x, y, f = grid_of(objective, resolution)
     ax3d.computed_zorder = False  # or matplotlib would draw distant paths before the surface
-    surface = {
+    surface: dict[str, Any] = {
         "cmap": TERRAIN,
         "alpha": 0.95,
         "edgecolor": "#9FB0C2",
@@ -94,7 +94,8 @@ def plot_surface(
     } | kwargs
     ax3d.plot_surface(*np.meshgrid(x, y), f, **surface)
     ax3d.set(xlim=objective.domain[0], ylim=objective.domain[1])
-    ax3d.set(xlabel="$x_0$", ylabel="$x_1$", zlabel="$f$", zlim=(f.min(), f.max()))
+    x_name, y_name = axis_names(objective)
+    ax3d.set(xlabel=x_name, ylabel=y_name, zlabel="$f$", zlim=(f.min(), f.max()))
     for axis in (ax3d.xaxis, ax3d.yaxis, ax3d.zaxis):
         axis.set_major_locator(MaxNLocator(4))
     ax3d.view_init(*view)

@@ -113,17 +113,22 @@ def cut(path: PathLike, view: Domain | None, label: str = "", name: str = "path"
     (2, [2.0, 0.0], 'leaves at step 2')
     """
     points = as_points(path, name)
-    finite = np.isfinite(points).all(axis=1)
+    finite = np.asarray(np.isfinite(points).all(axis=1))
     low, high = np.array([[-np.inf] * 2, [np.inf] * 2]) if view is None else np.array(view).T
-    inside = finite & (points >= low).all(axis=1) & (points <= high).all(axis=1)
+    inside = finite & np.asarray(((points >= low) & (points <= high)).all(axis=1))
     if not inside[0]:
         raise ValueError(f"{name} must start inside the view {view}, got {points[0].tolist()}")
-    shown = len(points) if inside.all() else int(np.argmin(inside))
+    shown = _first(~inside, len(points))
     edge = None
     if shown < len(points) and finite[shown]:
         edge = _crossing(points[shown - 1], points[shown], low, high)
-    nonfinite_at = None if finite.all() else int(np.argmin(finite))
+    nonfinite_at = None if finite.all() else _first(~finite, 0)
     return Track(label, points, shown, edge, nonfinite_at)
+
+
+def _first(condition: NDArray[np.bool_], otherwise: int) -> int:
+    """Return the index of the first true entry, or `otherwise`."""
+    return int(condition.argmax()) if condition.any() else otherwise
 
 
 def _crossing(inside: Floats, outside: Floats, low: Floats, high: Floats) -> Floats:
@@ -132,7 +137,8 @@ def _crossing(inside: Floats, outside: Floats, low: Floats, high: Floats) -> Flo
     wall = np.where(move > 0, high, low)
     # inside + t move = wall, so t = (wall − inside) / move; the first wall that is met counts
     t = np.divide(wall - inside, move, out=np.ones(2), where=move != 0)
-    return np.clip(inside + t.min() * move, low, high)
+    met: Floats = np.clip(inside + t.min() * move, low, high)
+    return met
 
 
 def labelled(paths: "Mapping[str, PathLike] | Iterable[Path]") -> dict[str, PathLike]:
@@ -170,6 +176,19 @@ def losses_of(path: PathLike, objective: "Objective") -> Floats:
 def values_at(objective: "Objective", points: Floats) -> Floats:
     """Return f at each of `points`, shape (n, 2) -> (n,)."""
     return np.asarray(objective.value(torch.tensor(points.T)).numpy(), dtype=np.float64)
+
+
+def axis_names(objective: "Objective") -> tuple[str, str]:
+    """Return the names of the two variables, ready for an axis.
+
+    Examples
+    --------
+    >>> from nndl.op import OptimizedFunction, Saddle
+    >>> axis_names(Saddle()), axis_names(OptimizedFunction([0.2, 2.0]))
+    (('$x_0$', '$x_1$'), ('$x_1$', '$x_2$'))
+    """
+    x_name, y_name = objective.variables
+    return f"${x_name}$", f"${y_name}$"
 
 
 def grid_of(

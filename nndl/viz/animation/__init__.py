@@ -82,7 +82,7 @@ class Animation:
             target.write_text(page + self.to_html() + "</html>\n", encoding="utf-8")
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What a notebook shows: the player, or the picture if it may not run scripts."""
+        """Return what a notebook shows: the player, or the picture if it may run no scripts."""
         return {
             "text/html": self.to_html(),
             "image/png": base64.b64encode(self.to_png()).decode(),
@@ -147,9 +147,7 @@ def animate_paths(
     <Animation of SGD: 3 frames>
     """
     if projection not in _PROJECTIONS:
-        raise ValueError(
-            f"projection must be one of {', '.join(_PROJECTIONS)}, got {projection!r}"
-        )
+        raise ValueError(f"projection must be one of {', '.join(_PROJECTIONS)}, got {projection!r}")
     if len(size) != 2:
         raise ValueError(f"size must be (width, height), got {size!r}")
     for side in size:

@@ -59,13 +59,13 @@ def player_html(scene: Scene, alt: Mapping[str, str], interval: int) -> str:
 
 
 def _dense(file: Traversable) -> str:
-    """The text of `file` without its indentation and comments, which a page does not need."""
+    """Return the text of `file` without indentation and comments, which no page needs."""
     lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def _background(scene: Scene) -> bytes:
-    """The background as WebP, a third of the size of a PNG."""
+    """Return the background as WebP, half the size of a PNG of few colours."""
     file = BytesIO()
     Image.fromarray(scene.background(_SCALE)).save(file, "WEBP", quality=_QUALITY, method=6)
     return file.getvalue()
@@ -85,7 +85,7 @@ def _trail(trail: Trail, height: int) -> dict[str, Any]:
         "label": trail.track.label,
         "color": trail.style.color,
         "dash": trail.style.dash,
-        "marker": np.round(corners, 2).tolist(),
+        "marker": [[round(x, 2), round(y, 2)] for x, y in np.asarray(corners)],
         "moves": np.diff(quarters, axis=0, prepend=[[0, 0]]).ravel().tolist(),
         "losses": [float(f"{loss:.3g}") for loss in finite],
         "left": trail.track.left_at,

@@ -104,9 +104,7 @@ def build_scene(
     }
     with rc_context():
         use_style()
-        figure = Figure(
-            figsize=(size[0] / _DPI, size[1] / _DPI), dpi=_DPI, layout="constrained"
-        )
+        figure = Figure(figsize=(size[0] / _DPI, size[1] / _DPI), dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         ax = figure.add_subplot(projection="3d" if projection == "3d" else None)
         ax.set_title(objective.name)
@@ -143,13 +141,23 @@ def _legend(ax: "Axes", styles: dict[str, Style], pixels: Floats) -> Legend:
         for label, s in styles.items()
     ]
 
-    def hidden(corner: str) -> int:
-        legend = ax.legend(handles=handles, loc=corner)
-        (left, bottom), (right, top) = legend.get_window_extent().get_points()
-        x, y = pixels.T
-        return int(((left <= x) & (x <= right) & (bottom <= y) & (y <= top)).sum())
+    def at(corner: Any) -> Legend:
+        return Legend(
+            ax,
+            handles,
+            list(styles),
+            loc=corner,
+            fontsize="small",
+            frameon=True,
+            framealpha=0.85,
+            edgecolor="white",
+        )
 
-    corner = min(_CORNERS, key=hidden)
-    return ax.legend(
-        handles=handles, loc=corner, fontsize="small", frameon=True, framealpha=0.85, edgecolor="w"
-    )
+    def hidden(corner: str) -> int:
+        box = at(corner).get_window_extent()
+        x, y = pixels.T
+        return int(((box.x0 <= x) & (x <= box.x1) & (box.y0 <= y) & (y <= box.y1)).sum())
+
+    legend = at(min(_CORNERS, key=hidden))
+    ax.add_artist(legend)
+    return legend
