@@ -1,6 +1,5 @@
 """train_f, run_paths and train: what they return, what they leave alone, what they refuse."""
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
@@ -20,7 +19,6 @@ from nndl.training import (
     train_f_torch,
 )
 
-mpl.use("Agg")
 MSE = torch.nn.MSELoss()
 
 

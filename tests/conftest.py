@@ -1,0 +1,5 @@
+"""What every test shares: figures are drawn without a screen."""
+
+import matplotlib as mpl
+
+mpl.use("Agg")
