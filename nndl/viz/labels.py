@@ -119,7 +119,7 @@ def _overlap(boxes: Floats, others: Floats) -> Floats:
 def _inside(points: Floats, boxes: Floats) -> Floats:
     """How many of `points` lie in each box."""
     within = (points >= boxes[:, None, :2]) & (points <= boxes[:, None, 2:])
-    counts: Floats = within.all(axis=2).sum(axis=1).astype(np.float64)
+    counts: Floats = np.count_nonzero(within.all(axis=2), axis=1).astype(np.float64)
     return counts
 
 
@@ -127,4 +127,5 @@ def anchors_along(points: Floats, most: int = 24) -> Floats:
     """At most `most` of `points`, evenly spread, the last one included."""
     if len(points) <= most:
         return points
-    return points[np.linspace(0, len(points) - 1, most).round().astype(int)]
+    chosen: Floats = points[np.linspace(0, len(points) - 1, most).round().astype(int)]
+    return chosen

@@ -131,7 +131,7 @@ def _settled(points: Floats, minima: Floats, near: float, view: Floats) -> NDArr
     """Read off the settling steps of runs with `points` of shape (steps + 1, 2, runs)."""
     with np.errstate(invalid="ignore", over="ignore"):  # infinite and NaN points count as far
         moves = points[:, :, None] - minima.T[None, :, :, None]
-        there = (np.hypot(moves[:, 0], moves[:, 1]) <= near).any(axis=1)
+        there = np.asarray((np.hypot(moves[:, 0], moves[:, 1]) <= near).any(axis=1))
         centre, reach = view.mean(axis=1), 5 * np.ptp(view, axis=1)
         in_sight = np.abs(points - centre[:, None]) <= reach[:, None]
     # A run has settled one step after the last point that is not near a minimum.
