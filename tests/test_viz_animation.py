@@ -102,6 +102,16 @@ def test_heads_move_on_from_frame_to_frame(animation):
         assert (frames[step] != frames[step - 1]).any()
 
 
+def test_each_frame_draws_its_own_segment():
+    corners = [[-0.8, 0.8], [0.8, 0.8], [0.8, -0.8], [-0.8, -0.8]]
+    animation = animate_paths(Saddle(), {"Adam": corners})
+    trail = animation.scene.trails[0]
+    for step, frame in enumerate(animation.frames()):
+        middles = (trail.pixels[1:] + trail.pixels[:-1]) / 2
+        drawn = [nearest(frame, trail.style.color, at, reach=2) <= 8 for at in middles]
+        assert drawn == [k < step for k in range(3)]
+
+
 def test_a_path_that_leaves_stops_with_a_cross(animation):
     trail = next(t for t in animation.scene.trails if "Momentum" in t.track.label)
     assert trail.track.remark == f"leaves at step {trail.track.left_at}"
@@ -139,6 +149,8 @@ def test_gif_has_every_frame_and_every_path_in_the_last(animation, tmp_path):
         assert film.n_frames == STEPS + 1
         pictures = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
     assert_shows_every_path(animation, pictures[-1], tolerance=30)
+    # One whole picture takes about 40 kB; the others hold only what changes.
+    assert (tmp_path / "film.gif").stat().st_size < 100_000
     for picture, frame in zip(pictures, animation.frames(), strict=True):
         difference = np.abs(picture.astype(int) - frame).max(axis=2)
         assert (difference > 60).mean() < 1e-3
