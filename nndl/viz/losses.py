@@ -148,16 +148,17 @@ def _draw(
     steps = np.arange(end)
     options = {"color": style.color, "linestyle": style.linestyle, "zorder": 3} | kwargs
     ax.plot(steps, values[:end], **options)
-    remark = ""
+    remarks = []
     if end < len(values):
-        ax.scatter(steps[-1], values[end - 1], marker="x", color=style.color, s=55, zorder=4)
+        ax.plot(steps[-1:], values[end - 1 : end], "x", color=style.color, ms=7.5, mew=2, zorder=4)
         broken = np.flatnonzero(~np.isfinite(values))
-        remark = (
-            f"non-finite at step {broken[0]}" if len(broken) else f"off the scale at step {end}"
-        )
+        if len(broken) == 0 or end < broken[0]:
+            remarks.append(f"off the scale at step {end}")
+        if len(broken):
+            remarks.append(f"non-finite at step {broken[0]}")
     points = np.column_stack([steps, values[:end]])
     name = FloatingLabel(
-        "\n".join(filter(None, [label, remark])),
+        "\n".join([label, *remarks]),
         anchors_along(points),
         ax.transData.transform,
         points,

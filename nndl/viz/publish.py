@@ -1,10 +1,12 @@
 """Show a picture once, and keep it for the page's text to place."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 __all__ = ["publish", "save_figure"]
 
@@ -37,14 +39,33 @@ def publish(name: str, picture: Any) -> None:
     else:
         session = get_ipython()
     if session is not None:
+        shown = _Print(picture) if isinstance(picture, Figure) else picture
         try:
             from myst_nb import glue
         except ImportError:
-            display(picture)
+            display(shown)
         else:
-            glue(name, picture)
+            glue(name, shown)
     if isinstance(picture, Figure):
         plt.close(picture)
+
+
+class _Print:
+    """A figure as a PNG of 256 colours: a third of the bytes, and nothing that the eye misses."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """Return the PNG, and the width that it takes up on a screen of 96 pixels an inch."""
+        sharp, small = BytesIO(), BytesIO()
+        self.figure.savefig(sharp, format="png", bbox_inches="tight")
+        image = Image.open(sharp).convert("RGB")
+        image.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+        return small.getvalue(), {"width": round(96 * image.width / self.figure.dpi)}
+
+    def __repr__(self) -> str:
+        return repr(self.figure)
 
 
 def save_figure(figure: Figure, fig_name: str | Path) -> None:

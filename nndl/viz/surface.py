@@ -97,7 +97,7 @@ def plot_surface(
     x_name, y_name = axis_names(objective)
     ax3d.set(xlabel=x_name, ylabel=y_name, zlabel="$f$", zlim=(f.min(), f.max()))
     for axis in (ax3d.xaxis, ax3d.yaxis, ax3d.zaxis):
-        axis.set_major_locator(MaxNLocator(4))
+        axis.set_major_locator(MaxNLocator(5, prune="both"))
     ax3d.view_init(*view)
     if paths is not None:
         named = labelled(paths)

@@ -62,7 +62,7 @@ def plot_triptych(
     named = labelled(paths)
     fig, axes = plt.subplot_mosaic(
         [["surface", "contour"], ["losses", "losses"]],
-        figsize=(8.0, 7.4),
+        figsize=(6.8, 6.8),
         layout="constrained",
         per_subplot_kw={"surface": {"projection": "3d"}},
     )

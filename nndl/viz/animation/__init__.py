@@ -156,10 +156,10 @@ def animate_paths(
         whole_number("interval", interval, least=10)
     scene = build_scene(objective, paths, size, projection, view, background)
     if alt is None:
-        names = ", ".join(trail.track.label for trail in scene.trails)
+        names = [trail.track.label for trail in scene.trails]
         alt = {
-            "en": f"Paths of {names}, step by step.",
-            "zh": f"{names.replace(', ', '、')} 的路径，逐步显示。",
+            "en": f"Step by step, the paths of {'; '.join(names)}.",
+            "zh": f"逐步显示各条路径：{'；'.join(names)}。",
         }
     missing = {"en", "zh"} - set(alt)
     if missing:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from nndl.viz.contour import plot_contour
+from nndl.viz.labels import FloatingLabel
 from nndl.viz.style import Style, styles_of, use_style
 from nndl.viz.surface import lift, plot_surface, to_pixels
 from nndl.viz.tracks import Floats, PathLike, Track, cut, grid_of, labelled, losses_of
@@ -112,6 +113,9 @@ def build_scene(
             plot_surface(objective, ax, view=view, **background)
         else:
             plot_contour(objective, ax, **background)
+            for text in ax.texts:
+                if isinstance(text, FloatingLabel):  # keeps clear of the paths to come
+                    text.lines = np.vstack([text.lines, *(track.line for track in tracks.values())])
         figure.draw_without_rendering()
         # From here on the layout is fixed, so that pixels stay valid at every resolution.
         figure.set_layout_engine("none")
