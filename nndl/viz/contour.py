@@ -111,7 +111,7 @@ def _mark(
     marker: str,
     size: float,
 ) -> None:
-    """Mark the places that lie in the view, and name the first."""
+    """Mark the places that lie in the view, and name one of them."""
     (x_min, x_max), (y_min, y_max) = view
     seen = [(x, y) for x, y in places if x_min <= x <= x_max and y_min <= y <= y_max]
     if not seen:
@@ -120,6 +120,12 @@ def _mark(
     ax.plot(*spots.T, marker, ms=size, mfc="white", mec="#222222", zorder=3, label=word)
     name = word if len(seen) == 1 else f"{word} (1 of {len(seen)})"
     label = FloatingLabel(
-        name, spots[:1], ax.transData.transform, fontsize="small", color="#333333", zorder=6
+        name,
+        spots,
+        ax.transData.transform,
+        lines=spots[:1],
+        fontsize="small",
+        color="#333333",
+        zorder=6,
     )
     add_label(ax, label)
