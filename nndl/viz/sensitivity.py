@@ -10,6 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
@@ -246,6 +247,7 @@ def plot_sensitivity(
             legend.append(Patch(color=color, label=word))
     bar = ax.figure.colorbar(mesh, ax=ax, label="steps to settle")
     bar.ax.yaxis.set_major_formatter("{x:g}")
+    bar.ax.yaxis.set_minor_formatter(LogFormatter())
     ax.set(xscale="log", xlabel="learning rate", ylabel=second_label)
     if used is not None:
         ax.plot(*used, "o", markersize=11, markerfacecolor="none", markeredgecolor="black")
