@@ -4,6 +4,7 @@ nbval reads ``.ipynb`` alone, so a chapter is converted into a temporary folder 
 there once for both languages, and so it runs once.
 """
 
+import inspect
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ import nbformat
 import pytest
 from bilingual import LANGUAGES, read_cells
 from make_lab import make_lab, pages
+
+from nndl import rules
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 CHAPTERS = [
@@ -61,11 +64,47 @@ def test_lab_notebooks_are_in_one_language_and_lead_to_each_other(
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
         prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-        for site_only in ("{glue:figure}", "{claim}", "{doc}", "{ref}", "{numref}", "{cite"):
+        for site_only in (
+            "{glue:figure}",
+            "{literalinclude}",
+            "{claim}",
+            "{doc}",
+            "{ref}",
+            "{numref}",
+            "{cite",
+        ):
             assert site_only not in prose, f"{path.name} still has {site_only}"
         for link in (part.split(")")[0] for part in prose.split("](")[1:]):
             if link.endswith(".ipynb"):
                 assert (path.parent / link).exists(), f"{path.name} links to {link}"
+
+
+def test_lab_notebooks_show_the_packages_own_listings(tmp_path: Path) -> None:
+    make_lab("en", tmp_path)
+    notebook = nbformat.read(tmp_path / "part1" / "learning-rate.ipynb", as_version=4)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for rule in (rules.adagrad, rules.rmsprop):
+        assert inspect.getsource(rule).rstrip() in prose
+
+
+def test_a_notebook_that_its_reader_changed_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed, damaged, run_only, *_ = make_lab("en", tmp_path)
+    notebook = nbformat.read(changed, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("my_own_experiment = 1"))
+    nbformat.write(notebook, changed)
+    damaged.write_text("{", encoding="utf-8")
+    executed = nbformat.read(run_only, as_version=4)
+    code = next((cell for cell in executed.cells if cell.cell_type == "code"), executed.cells[0])
+    code.metadata["executed"] = True
+    nbformat.write(executed, run_only)
+
+    capsys.readouterr()
+    make_lab("en", tmp_path)
+    kept = [line for line in capsys.readouterr().out.splitlines() if "kept" in line]
+    assert [line.split()[0] for line in kept] == [str(changed), str(damaged)]
+    assert "my_own_experiment" in changed.read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", CHAPTERS)

@@ -58,7 +58,11 @@ def compact(svg: str) -> str:
 
     Numbers below 1 stay: they are the scales of the letters, not coordinates.
     """
-    svg = re.sub(r"-?[1-9]\d*\.\d{2,}", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), svg)
+
+    def rounded(number: re.Match[str]) -> str:
+        return f"{float(number[0]):.1f}".removesuffix(".0")
+
+    svg = re.sub(r"-?[1-9]\d*\.\d{2,}", rounded, svg)
     return re.sub(r"\s+", " ", svg).replace("> <", ">\n<").strip() + "\n"
 
 

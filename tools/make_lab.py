@@ -1,7 +1,8 @@
 """Make the chapters into notebooks of one language, to be run in JupyterLab.
 
 A notebook shows the output of its cells, so a figure is already there when its caption comes: the
-caption stays, the directive goes. References to other chapters become links to their notebooks.
+caption stays, the directive goes. References to other chapters become links to their notebooks, and
+listings of the package are copied in. A notebook that its reader has changed is never overwritten.
 What JupyterLab renders itself with jupyterlab-myst (admonitions, dropdowns, cards, equations) is
 left as it is.
 """
@@ -9,6 +10,9 @@ left as it is.
 from __future__ import annotations
 
 import argparse
+import ast
+import hashlib
+import json
 import os
 import re
 import sys
@@ -33,7 +37,8 @@ FIGURE = {"zh": "图 {}", "en": "Fig. {}"}
 SITE_ONLY = ("api", "references")
 
 _DIRECTIVE = re.compile(
-    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[^\n]*\n(?P<body>.*?)^(?P=fence)[ ]*$",
+    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}(?P<argument>[^\n]*)\n"
+    r"(?P<body>.*?)^(?P=fence)[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
 _LABEL = re.compile(r"^\((?P<label>[^()\s]+)\)=\n+(?P<hashes>#+) (?P<title>.+)$", re.MULTILINE)
@@ -116,6 +121,24 @@ def citation(entry: Entry, *, textual: bool) -> str:
     return f"[{words}]({address})" if address else words
 
 
+def definition(source: str, name: str) -> str:
+    r"""Return the lines that define a function, a class, or a method (``Class.method``).
+
+    Examples
+    --------
+    >>> definition("x = 1\n\ndef f():\n    return 2", "f").splitlines()
+    ['def f():', '    return 2']
+    """
+    scope: list[ast.stmt] = ast.parse(source).body
+    for part in name.split("."):
+        found = next(node for node in scope if getattr(node, "name", None) == part)
+        scope = getattr(found, "body", [])
+    first = min([found.lineno, *(d.lineno for d in getattr(found, "decorator_list", []))])
+    lines = source.splitlines()[first - 1 : found.end_lineno]
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    return "\n".join(line[indent:] for line in lines)
+
+
 class PageRewriter:
     """Rewrite the prose of one page for JupyterLab."""
 
@@ -132,6 +155,8 @@ class PageRewriter:
         return join_lines(text) if self.edition.lang == "zh" else text
 
     def _directive(self, match: re.Match[str]) -> str:
+        if match["name"] == "literalinclude":
+            return self._listing(match["argument"], options(match["body"]))
         if match["name"] != "glue:figure":
             return match[0]
         chosen = options(match["body"])
@@ -139,6 +164,11 @@ class PageRewriter:
         first, *more = re.split(r"\n{2,}", caption)
         number = self.edition.labels[chosen.get("name", "").strip('"')].words
         return "\n\n".join([f"**{number}** *{first}*", *more])
+
+    def _listing(self, file: str, chosen: dict[str, str]) -> str:
+        """Copy the definition that ``:pyobject:`` names out of a file of the package."""
+        source = (BOOK / PurePosixPath(self.page).parent / file.strip()).read_text("utf-8")
+        return f"```python\n{definition(source, chosen['pyobject'])}\n```"
 
     def _role(self, match: re.Match[str]) -> str:
         name, text = match["name"], match["text"]
@@ -218,16 +248,37 @@ def _tags_only(metadata: dict[str, object]) -> dict[str, object]:
 
 
 def make_lab(lang: str, folder: Path) -> list[Path]:
-    """Write every chapter in one language below a folder; return the notebooks in reading order."""
+    """Write every chapter in one language below a folder; return the notebooks in reading order.
+
+    What was written is remembered by its hash. A notebook that differs from that has been changed
+    by its reader: it stays as it is, and a line says so.
+    """
     edition = read_edition(lang)
+    ledger = folder / ".written.json"
+    written = json.loads(ledger.read_text("utf-8")) if ledger.exists() else {}
     notebooks = []
     for page in pages(lang):
         target = folder / f"{page}.ipynb"
+        notebooks.append(target)
+        if target.exists() and written.get(page) != fingerprint(target):
+            print(f"{target}  kept: you have changed it (delete it to get it anew)", flush=True)
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(make_notebook(edition, page), target)
+        written[page] = fingerprint(target)
         print(f"{target}  {edition.titles[page]}", flush=True)
-        notebooks.append(target)
+    ledger.write_text(json.dumps(written, indent=1), encoding="utf-8")
     return notebooks
+
+
+def fingerprint(notebook: Path) -> str:
+    """Hash what a reader can change in a notebook: the text of its cells, not their outputs."""
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except nbformat.reader.NotJSONError:
+        return "damaged"
+    texts = [[cell.cell_type, cell.source] for cell in cells if cell.source]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def main() -> int:
