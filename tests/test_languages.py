@@ -12,7 +12,7 @@ from chinese_search import index_terms
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 CHAPTERS = sorted(path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.md"))
-STATEMENTS = 60  # the course notes on section 7.3 make so many; they are numbered 001-01 to 001-60
+STATEMENTS = 75  # the course notes on section 7.3 make so many; they are numbered from 001-01
 
 DIRECTIVE = re.compile(r"^[`:]{3,}\{(?P<name>[\w:-]+)\}[ ]*(?P<argument>[^\n]*)$", re.MULTILINE)
 OPTION = re.compile(r"^:(?P<key>[\w-]+):[ ]*(?P<value>[^\n]*)$", re.MULTILINE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.unsrt import Style as UnsrtStyle
@@ -12,6 +12,7 @@ from pybtex.style.sorting.author_year_title import SortingStyle
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from docutils import nodes
     from pybtex.database import Entry
     from sphinx.application import Sphinx
 
@@ -35,6 +36,16 @@ class ShortStyle(UnsrtStyle):
     default_sorting_style = SortingStyle
 
 
+def _drop_roles(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Take out roles that docutils writes and that ARIA has given up (doc-biblioentry)."""
+    if "citation-list" in context.get("body", ""):
+        body = context["body"].replace(' role="doc-biblioentry"', "")
+        context["body"] = body.replace('<div role="list" class="citation-list">', "<div>")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", _drop_roles)
     register_plugin("pybtex.style.formatting", "short", ShortStyle)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
