@@ -101,7 +101,15 @@ def visit(browser: Browser) -> Iterator[Open]:
             "console",
             lambda m: visit.troubles.append(f"console: {m.text}") if m.type == "error" else None,
         )
-        page.on("requestfailed", lambda request: visit.troubles.append(f"failed: {request.url}"))
+        # A request that is given up because the reader goes elsewhere is not a failure.
+        page.on(
+            "requestfailed",
+            lambda r: (
+                visit.troubles.append(f"failed: {r.url}")
+                if r.failure != "net::ERR_ABORTED"
+                else None
+            ),
+        )
         page.on(
             "response",
             lambda r: visit.troubles.append(f"{r.status}: {r.url}") if r.status >= 400 else None,
