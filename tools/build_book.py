@@ -17,6 +17,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
@@ -56,6 +58,13 @@ def build_edition(lang: str) -> Path:
     return work / "_build" / "html"
 
 
+def front_door() -> str:
+    """Render the page that leads to the two editions."""
+    folders = [BOOK / "_front", BOOK / "_templates"]
+    pages = Environment(loader=FileSystemLoader(folders), autoescape=True)
+    return pages.get_template("index.html").render()
+
+
 def forget_old_caches() -> None:
     """Remove executions on earlier states of the package."""
     for folder in cache_path().parent.iterdir():
@@ -68,7 +77,8 @@ def build() -> None:
     shutil.rmtree(SITE, ignore_errors=True)
     part = BUILD / "site.part"
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(BOOK / "_front", part)
+    part.mkdir(parents=True)
+    (part / "index.html").write_text(front_door(), encoding="utf-8")
     fingerprint = inputs_fingerprint()
     for lang in SUFFIX:
         print(f"--- {lang}: building", flush=True)
