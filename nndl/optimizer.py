@@ -185,28 +185,11 @@ class Momentum(Optimizer):
             self.momentum(param, grad, self._state(self.delta_x, name, param), self.init_lr)
 
 
-class Nesterov(Optimizer):
+class Nesterov(Momentum):
     """Nesterov momentum; ``torch.optim.SGD(momentum=rho, nesterov=True)``.
 
-    Parameters
-    ----------
-    init_lr
-        Learning rate α >= 0.
-    model
-        The model to train.
-    rho
-        Decay ρ of the velocity, in [0, 1).
-
-    Attributes
-    ----------
-    delta_x
-        The velocity of each parameter by name.
+    It has the parameters and the state of ``Momentum``, and another rule.
     """
-
-    def __init__(self, init_lr: float, model: Model, rho: float) -> None:
-        super().__init__(init_lr, model)
-        self.rho = fraction("rho", rho)
-        self.delta_x: dict[str, Tensor] = {}
 
     def nesterov(
         self, x: Tensor, gradient_x: Tensor, delta_x: Tensor, init_lr: float
