@@ -6,6 +6,8 @@ EDITION ?= zh
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# JupyterLab asks for this word where there is no other user, as in a container.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lab bench clean
@@ -24,7 +26,7 @@ test: book ## check style and types, then run every test
 
 lab: $(INSTALLED) ## open the chapters in JupyterLab; EDITION=zh or EDITION=en
 	@$(BIN)/python tools/make_lab.py --edition $(EDITION) --out _build/lab/$(EDITION)
-	$(BIN)/jupyter lab --notebook-dir _build/lab/$(EDITION)
+	$(BIN)/jupyter lab --notebook-dir _build/lab/$(EDITION) $(AS_ROOT)
 
 bench: $(INSTALLED) ## print this machine's timings, as ratios
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done

@@ -100,9 +100,12 @@ def main() -> int:
     else:
         try:
             build()
-        except subprocess.CalledProcessError as error:
-            print(f"The book was not built: {error}. The cause is above.", file=sys.stderr)
+        except subprocess.CalledProcessError:
+            print("The book was not built. The cause is above, with its page.", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("Interrupted. What was executed so far is kept.", file=sys.stderr)
+            return 130
         print(f"Built in {time.monotonic() - start:.0f} s.")
     print(f"Open {SITE / 'index.html'}")
     return 0
