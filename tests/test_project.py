@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -88,6 +89,14 @@ def test_ci_calls_the_readmes_two_commands() -> None:
     lines = [line.strip() for line in read(".ci/run").splitlines()]
     assert lines[-2:] == ["make book", "make test"]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.parametrize("tool", ["chromium", "ffmpeg", "bwrap"])
+def test_optional_tools_are_there_where_everything_is_tested(tool: str) -> None:
+    executable = shutil.which(tool)
+    if executable is None and os.environ.get("CI") != "true":
+        pytest.skip(f"{tool} is not installed; what needs it is not tested here")
+    assert executable is not None, f"{tool} must be installed where CI=true"
 
 
 def test_make_lists_its_commands() -> None:
