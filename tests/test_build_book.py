@@ -99,11 +99,12 @@ def test_a_wrong_page_fails_the_build(small_book: Path, right: str, wrong: str) 
     assert not is_built(small_book)
 
 
-def test_the_cache_depends_on_the_package(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["rules.py", "viz/style.py", "viz/animation/player.js"])
+def test_the_cache_depends_on_the_package(tmp_path: Path, file: str) -> None:
     shutil.copytree(ROOT / "nndl", tmp_path / "nndl")
     before = package_fingerprint(tmp_path)
     assert before == package_fingerprint(ROOT)
-    with (tmp_path / "nndl" / "viz" / "style.py").open("a") as file:
-        file.write("\n")
+    with (tmp_path / "nndl" / file).open("a") as source:
+        source.write("\n")
     assert package_fingerprint(tmp_path) != before
     assert cache_path(tmp_path).name == package_fingerprint(tmp_path)

@@ -22,11 +22,15 @@ LIBRARIES = ("torch", "numpy", "matplotlib")
 
 
 def package_fingerprint(root: Path = ROOT) -> str:
-    """Hash ``nndl/**/*.py`` below root, the libraries' versions and Python's."""
+    """Hash every file of ``nndl`` below root, the libraries' versions and Python's.
+
+    Not the modules alone: a cell's output holds the player's script and style too.
+    """
     digest = hashlib.sha256(platform.python_version().encode())
     for library in LIBRARIES:
         digest.update(f"{library}=={version(library)}\n".encode())
-    for path in sorted((root / "nndl").rglob("*.py")):
+    files = (path for path in (root / "nndl").rglob("*") if "__pycache__" not in path.parts)
+    for path in sorted(filter(Path.is_file, files)):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

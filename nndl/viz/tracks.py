@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Domain = tuple[tuple[float, float], tuple[float, float]]
 PathLike = Any  # a Path, a tensor, or whatever numpy turns into an array of shape (n, 2)
-Paths = "Mapping[str, PathLike] | Iterable[Path]"
 
 
 @dataclass(frozen=True)
