@@ -1,0 +1,348 @@
+"""L-BFGS: Newton's direction out of the last few steps (Liu & Nocedal, 1989).
+
+All parameters are one long vector x, with gradient g. An iteration moves x ← x + t d and remembers
+the pair s = t d (``old_stps``), y = change of g (``old_dirs``), and with it ρ (``ro``), α (``al``)
+and γ (``H_diag``). These names are torch's; numbers in brackets are those of Nocedal & Wright,
+*Numerical Optimization*, 2nd edition, 2006.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nndl.optim._options import NON_NEGATIVE, OPTIONS, Check
+from nndl.optim.optimizer import Closure, Group, Optimizer, ParamsT, State, as_real
+
+__all__ = ["LBFGS"]
+
+Number = float | Tensor
+C1, C2 = 1e-4, 0.9
+
+
+# ---- the direction
+
+
+def remember(state: State, s: Tensor, y: Tensor, history_size: int) -> None:
+    """Add the newest pair to the history and drop the oldest, if f curves upwards along s."""
+    # yᵀs > 0 (6.7) keeps H positive definite, and so −H g a way down.
+    curvature = y.dot(s)
+    if curvature > 1e-10:
+        # ρ = 1 / yᵀs    (7.17)
+        newest = {"old_dirs": y, "old_stps": s, "ro": 1.0 / curvature}
+        for name, value in newest.items():
+            state[name] = [*state[name], value][-history_size:]
+        # γ = yᵀs / yᵀy    (7.20)
+        state["H_diag"] = curvature / y.dot(y)
+
+
+def two_loop_recursion(state: State, grad: Tensor, history_size: int) -> Tensor:
+    """Return −H g, H being what the pairs tell of the inverse Hessian, without forming H (7.4)."""
+    s, y, rho = state["old_stps"], state["old_dirs"], state["ro"]
+    alpha = state["al"] = [None] * history_size
+    # q ← −g
+    q = grad.neg()
+    # αᵢ ← ρᵢ sᵢᵀq,    q ← q − αᵢ yᵢ,    from the newest pair to the oldest
+    for i in reversed(range(len(rho))):
+        alpha[i] = s[i].dot(q) * rho[i]
+        q.add_(y[i], alpha=-alpha[i])
+    # r ← γ q
+    r = q.mul_(state["H_diag"])
+    # β ← ρᵢ yᵢᵀr,    r ← r + (αᵢ − β) sᵢ,    from the oldest pair to the newest
+    for i in range(len(rho)):
+        beta = y[i].dot(r) * rho[i]
+        r.add_(s[i], alpha=alpha[i] - beta)
+    return r
+
+
+# ---- the length
+
+
+class Point(NamedTuple):
+    """A trial of the line search: φ(t) = f(x + t d), the gradient there, the slope φ'(t) = gᵀd."""
+
+    t: Number
+    loss: float
+    grad: Tensor
+    slope: Tensor
+
+
+def too_high(new: Point, start: Point) -> bool | Tensor:
+    """Whether `new` misses sufficient decrease (3.7a); a NaN does not, as in torch."""
+    # φ(t) > φ(0) + c₁ t φ'(0)
+    return new.loss > start.loss + C1 * new.t * start.slope
+
+
+def flat_enough(new: Point, start: Point) -> bool | Tensor:
+    """Whether `new` satisfies the strong curvature condition (3.7b)."""
+    # |φ'(t)| ≤ c₂ |φ'(0)|, and φ'(0) < 0
+    return abs(new.slope) <= -C2 * start.slope
+
+
+def cubic_minimiser(a: Point, b: Point, bounds: tuple[Number, Number] | None = None) -> Number:
+    """Minimiser of the cubic through two points with their slopes (3.59), within `bounds`."""
+    a, b = (a, b) if a.t <= b.t else (b, a)
+    least, most = bounds or (a.t, b.t)
+    # d₁ = φ'(a) + φ'(b) − 3 (φ(a) − φ(b)) / (a − b)
+    d1 = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.t - b.t)
+    # d₂² = d₁² − φ'(a) φ'(b)
+    d2_squared = d1**2 - a.slope * b.slope
+    if not d2_squared >= 0:
+        return (least + most) / 2.0
+    d2 = d2_squared.sqrt()
+    # t = b − (b − a) (φ'(b) + d₂ − d₁) / (φ'(b) − φ'(a) + 2 d₂)
+    t = b.t - (b.t - a.t) * ((b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2))
+    return min(max(t, least), most)
+
+
+def strong_wolfe(
+    phi: Callable[[Number], Point], start: Point, t: Number, trials: int, d_max: Tensor, tol: float
+) -> Point:
+    """Step outwards until a trial is good or a good t is bracketed, then zoom (algorithm 3.5)."""
+    previous, new = start, phi(t)
+    for trial in range(trials):
+        # trial > 1: one later than in the book, as in torch.
+        if too_high(new, start) or (trial > 1 and new.loss >= previous.loss):
+            break
+        if flat_enough(new, start):
+            return new
+        if new.slope >= 0:
+            break
+        bounds = new.t + 0.01 * (new.t - previous.t), new.t * 10
+        previous, new = new, phi(cubic_minimiser(previous, new, bounds))
+    else:
+        previous, trial = start, trials
+    return zoom(phi, start, [previous, new], trials - trial, d_max, tol)
+
+
+def zoom(
+    phi: Callable[[Number], Point],
+    start: Point,
+    bracket: list[Point],
+    trials: int,
+    d_max: Tensor,
+    tol: float,
+) -> Point:
+    """Narrow the bracket until a trial in it is good; else return its lower end (algorithm 3.6)."""
+    low = lower(bracket)
+    at_edge = False
+    for _ in range(trials):
+        left, right = min(bracket[0].t, bracket[1].t), max(bracket[0].t, bracket[1].t)
+        # No parameter changes by more than tol between the ends.
+        if (right - left) * d_max < tol:
+            break
+        t = cubic_minimiser(bracket[0], bracket[1])
+        # A trial on an end, or close to one twice running, moves inwards by a tenth of the width.
+        tenth = 0.1 * (right - left)
+        was_at_edge, at_edge = at_edge, bool(min(right - t, t - left) < tenth)
+        if at_edge and (was_at_edge or t >= right or t <= left):
+            t = right - tenth if right - t < t - left else left + tenth
+            at_edge = False
+        new = phi(t)
+        if too_high(new, start) or new.loss >= bracket[low].loss:
+            bracket[1 - low] = new
+            low = lower(bracket)
+            continue
+        if flat_enough(new, start):
+            return new
+        if new.slope * (bracket[1 - low].t - bracket[low].t) >= 0:
+            bracket[1 - low] = bracket[low]
+        bracket[low] = new
+    return bracket[low]
+
+
+def lower(bracket: list[Point]) -> int:
+    """Return which of the two ends is lower."""
+    return 0 if bracket[0].loss <= bracket[1].loss else 1
+
+
+# ---- the optimiser
+
+COUNT = Check(lambda value: value >= 1 and value == int(value), "a whole number >= 1")
+
+
+class LBFGS(Optimizer):
+    """L-BFGS, on request with a line search for the strong Wolfe conditions.
+
+    A step calls the closure several times. The history takes 2 `history_size` times the memory of
+    the parameters, which may have any shapes and types but are one group on one device.
+
+    Parameters
+    ----------
+    params
+        Tensors, in one group.
+    lr
+        The length t of each iteration, or the first that the line search tries; >= 0.
+    max_iter, max_eval
+        Iterations in one step; calls of the closure after which none begins (5/4 `max_iter`).
+    tolerance_grad, tolerance_change
+        Stop when no gᵢ is larger; when no xᵢ, or the loss, changes by more.
+    history_size
+        Number of pairs to remember.
+    line_search_fn
+        None or ``"strong_wolfe"``.
+
+    Raises
+    ------
+    ValueError
+        If there is more than one group, or an option is out of range.
+    TypeError
+        If `step` is called without a closure, or the closure does not return a loss.
+    RuntimeError
+        If `step` finds another `line_search_fn`.
+
+    Examples
+    --------
+    >>> x = torch.tensor([-1.2, 1.0], requires_grad=True)
+    >>> optimizer = LBFGS([x], max_iter=50, line_search_fn="strong_wolfe")
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    ...     loss.backward()
+    ...     return loss.detach()
+    >>> optimizer.step(closure)  # the loss before the step
+    tensor(24.2000)
+    >>> x
+    tensor([1.0000, 1.0000], requires_grad=True)
+    """
+
+    options: ClassVar[dict[str, Check]] = OPTIONS | {
+        "max_iter": COUNT,
+        "max_eval": COUNT,
+        "tolerance_grad": NON_NEGATIVE,
+        "tolerance_change": NON_NEGATIVE,
+        "history_size": COUNT,
+    }
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Number = 1,
+        max_iter: int = 20,
+        max_eval: int | None = None,
+        tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
+        history_size: int = 100,
+        line_search_fn: str | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "max_iter": max_iter,
+            "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval,
+            "tolerance_grad": tolerance_grad,
+            "tolerance_change": tolerance_change,
+            "history_size": history_size,
+            "line_search_fn": line_search_fn,
+        }
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Take the one group that there may be."""
+        super().add_param_group(param_group)
+        if len(self.param_groups) > 1:
+            del self.param_groups[1:]
+            raise ValueError("LBFGS takes one group: all parameters share one history and one t")
+
+    @torch.no_grad()
+    def _step(self, closure: Closure | None = None) -> Any:
+        if closure is None:
+            raise TypeError("LBFGS needs a closure that computes the loss and its gradients anew")
+        group = self.param_groups[0]
+        if group["line_search_fn"] not in (None, "strong_wolfe"):
+            raise RuntimeError(
+                f"line_search_fn must be None or 'strong_wolfe', got {group['line_search_fn']!r}"
+            )
+        max_iter, history_size = group["max_iter"], group["history_size"]
+        tolerance_grad, tolerance_change = group["tolerance_grad"], group["tolerance_change"]
+        # A tensor lr stays one, as in torch: what fills it anew changes the last t as well.
+        lr = group["lr"].squeeze() if isinstance(group["lr"], Tensor) else group["lr"]
+        # All parameters have one state; it lies with the first.
+        state = self.state[group["params"][0]]
+        state.setdefault("n_iter", 0)
+        calls_allowed = state.setdefault("func_evals", 0) + group["max_eval"]
+
+        def evaluate() -> tuple[Any, Tensor]:
+            with torch.enable_grad():
+                loss = closure()
+            state["func_evals"] += 1
+            return loss, self._flat_grad()
+
+        first_loss, grad = evaluate()
+        loss = as_float(first_loss)
+        if not grad.numel() or grad.abs().max() <= tolerance_grad:
+            return first_loss
+
+        for iteration in range(1, max_iter + 1):
+            state["n_iter"] += 1
+            if state["n_iter"] == 1:
+                # d ← −g,    t ← α min(1, 1 / ‖g‖₁)
+                state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1)
+                d, t = grad.neg(), min(1.0, 1.0 / grad.abs().sum()) * lr
+            else:
+                # d ← −H g,    t ← α
+                s, y = state["d"] * state["t"], grad - state["prev_flat_grad"]
+                remember(state, s, y, history_size)
+                d, t = two_loop_recursion(state, grad, history_size), lr
+            state.update(d=d, t=t, prev_flat_grad=grad, prev_loss=loss)
+            slope = grad.dot(d)
+            if slope > -tolerance_change:
+                break
+
+            if group["line_search_fn"]:
+                x = [param.clone() for param in group["params"]]
+                phi = partial(self._trial, evaluate, x, d)
+                start = Point(0, loss, grad, slope)
+                trials = calls_allowed - state["func_evals"]
+                t, loss, grad, _ = strong_wolfe(
+                    phi, start, t, trials, d.abs().max(), tolerance_change
+                )
+                state["t"] = t
+            # x ← x + t d
+            self._move(t, d)
+            if iteration == max_iter:
+                break  # The next step evaluates what came of it, perhaps on another batch.
+            if not group["line_search_fn"]:
+                value, grad = evaluate()
+                loss = as_float(value)
+            if (
+                state["func_evals"] >= calls_allowed
+                or grad.abs().max() <= tolerance_grad
+                or (d * t).abs().max() <= tolerance_change
+                or abs(loss - state["prev_loss"]) < tolerance_change
+            ):
+                break
+        return first_loss
+
+    def _trial(
+        self, evaluate: Callable[[], tuple[Any, Tensor]], x: list[Tensor], d: Tensor, t: Number
+    ) -> Point:
+        """Evaluate φ(t) and go back to x."""
+        self._move(t, d)
+        loss, grad = evaluate()
+        for param, value in zip(self.param_groups[0]["params"], x, strict=True):
+            param.copy_(value)
+        return Point(t, as_float(loss), grad, grad.dot(d))
+
+    def _flat_grad(self) -> Tensor:
+        """All gradients as one real vector; 0 where there is none."""
+        grads = []
+        for param in self.param_groups[0]["params"]:
+            grad = torch.zeros_like(param) if param.grad is None else param.grad
+            grads.append(grad.to_dense() if grad.is_sparse else grad)
+        return torch.cat([grad.reshape(-1) for grad in as_real(*grads)])
+
+    def _move(self, t: Number, d: Tensor) -> None:
+        params = as_real(*self.param_groups[0]["params"])
+        parts = torch.split(d, [param.numel() for param in params])
+        for param, part in zip(params, parts, strict=True):
+            param.add_(part.view_as(param), alpha=t)
+
+
+def as_float(loss: Any) -> float:
+    """Return what a closure returned as a number, or say that it is none."""
+    try:
+        return float(loss)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"the closure must return the loss, one number, got {loss!r}") from error
