@@ -19,6 +19,7 @@ import warnings
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from types import FunctionType
 from typing import Any, ClassVar, Literal, SupportsFloat
@@ -156,7 +157,7 @@ class LRScheduler(TorchLRScheduler):
     ValueError
         For an argument out of its range, or a list that hasn't one entry for each group.
     KeyError
-        For a missing "initial_lr".
+        For a `last_epoch` >= 0 with groups that lack "initial_lr".
 
     Examples
     --------
@@ -170,20 +171,21 @@ class LRScheduler(TorchLRScheduler):
     """
 
     options: ClassVar[dict[str, Check]] = _OPTIONS
+    _resumes_with: ClassVar[tuple[str, ...]] = ("initial_lr",)
     _is_initial = False
     _get_lr_called_within_step = False
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self._attach(optimizer)
+        self._check({"last_epoch": last_epoch})
         self.last_epoch = last_epoch
-        self._check(vars(self))
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", _copy(group["lr"]))
-            elif "initial_lr" not in group:
+            elif missing := [key for key in self._resumes_with if key not in group]:
                 raise KeyError(
-                    f"param_groups[{i}] has no 'initial_lr', which last_epoch={last_epoch} needs: "
-                    "load the optimizer's state_dict first, or start anew with last_epoch=-1"
+                    f"param_groups[{i}] has no {missing[0]!r}, which last_epoch >= 0 needs: load "
+                    "the optimizer's state_dict first, or start anew with last_epoch=-1"
                 )
         self.base_lrs: list[Rate] = _get(optimizer, "initial_lr")
         if not hasattr(optimizer, "_opt_called"):
@@ -191,13 +193,18 @@ class LRScheduler(TorchLRScheduler):
             optimizer.register_step_post_hook(_note_step)
         self._initial_step()
 
+    # What a dataclass calls once its fields, the options, are set.
+    def __post_init__(self) -> None:
+        self._check(vars(self))
+        LRScheduler.__init__(self, self.optimizer, self.last_epoch)
+
     def _attach(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be an Optimizer, got {type(optimizer).__name__}")
         self.optimizer = optimizer
 
-    def _check(self, arguments: dict[str, Any]) -> None:
-        for name, value in arguments.items():
+    def _check(self, options: dict[str, Any]) -> None:
+        for name, value in options.items():
             for item in value if isinstance(value, (list, tuple)) else [value]:
                 check_options(type(self).__name__, self.options, {name: item})
 
@@ -241,6 +248,8 @@ class LRScheduler(TorchLRScheduler):
 
         Call it after ``optimizer.step()``, or the first rate is never used; that is warned of.
         """
+        if epoch is not None:
+            self._deprecate(epoch)
         # A copied or unpickled optimiser has no _opt_called: nothing is known, nothing is said.
         second = self._step_count == 1 and self.last_epoch >= 0
         if second and not getattr(self.optimizer, "_opt_called", True):
@@ -249,15 +258,13 @@ class LRScheduler(TorchLRScheduler):
                 "is skipped; call optimizer.step() first (if you did: was it replaced since?)"
             )
             warnings.warn(message, UserWarning, stacklevel=2)
-        if epoch is not None:
-            self._check({"epoch": epoch})
-            message = (
-                "step(epoch) is deprecated: it undoes what other schedulers did to the rate; "
-                "call step() once each epoch"
-            )
-            warnings.warn(message, UserWarning, stacklevel=2)
         self._step_count += 1
         self._update_lr(epoch)
+
+    def _deprecate(self, epoch: int) -> None:
+        self._check({"epoch": epoch})
+        message = "step(epoch) is deprecated, as it undoes what others did to the rate: call step()"
+        warnings.warn(message, UserWarning, stacklevel=3)
 
     def _update_lr(self, epoch: int | None = None) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
@@ -374,6 +381,7 @@ class _FactorLR(LRScheduler):
         return [base_lr * factor for base_lr in self.base_lrs]
 
 
+@dataclass(eq=False, repr=False)
 class StepLR(_FactorLR):
     """Multiply the rate by `gamma` every `step_size` epochs.
 
@@ -383,11 +391,10 @@ class StepLR(_FactorLR):
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
-        self.step_size, self.gamma = step_size, gamma
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    step_size: int
+    gamma: float = 0.1
+    last_epoch: int = -1
 
     def _r(self) -> float:
         # r(t) = γ where step_size divides t > 0, else 1
@@ -414,7 +421,9 @@ class MultiStepLR(_FactorLR):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.milestones, self.gamma = Counter(self._in_order(milestones)), gamma
+        self._check({"gamma": gamma})
+        self.gamma = gamma
+        self.milestones = Counter(self._in_order(milestones))
         super().__init__(optimizer, last_epoch)
 
     def _r(self) -> float:
@@ -426,6 +435,7 @@ class MultiStepLR(_FactorLR):
         return self.gamma ** bisect_right(sorted(self.milestones.elements()), self.last_epoch)
 
 
+@dataclass(eq=False, repr=False)
 class ConstantLR(_FactorLR):
     """Hold the rate at `factor` of the first one for `total_iters` epochs, then restore it.
 
@@ -435,15 +445,10 @@ class ConstantLR(_FactorLR):
     [0.25, 0.25, 1.0, 1.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        factor: float = 1 / 3,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        self.factor, self.total_iters = factor, total_iters
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    factor: float = 1 / 3
+    total_iters: int = 5
+    last_epoch: int = -1
 
     def _r(self) -> float:
         # r(0) = factor,   r(total_iters) = 1 / factor,   else 1
@@ -456,6 +461,7 @@ class ConstantLR(_FactorLR):
         return self.factor + (self.last_epoch >= self.total_iters) * (1 - self.factor)
 
 
+@dataclass(eq=False, repr=False)
 class LinearLR(_FactorLR):
     """Move in a straight line from `start_factor` to `end_factor` of the rate: the usual warm-up.
 
@@ -476,17 +482,11 @@ class LinearLR(_FactorLR):
     [0.5, 0.75, 1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        start_factor: float = 1.0 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = total_iters
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    start_factor: float = 1.0 / 3
+    end_factor: float = 1.0
+    total_iters: int = 5
+    last_epoch: int = -1
 
     def _r(self) -> float:
         if self.last_epoch == 0:
@@ -503,6 +503,7 @@ class LinearLR(_FactorLR):
         return self.start_factor + (self.end_factor - self.start_factor) * t / self.total_iters
 
 
+@dataclass(eq=False, repr=False)
 class ExponentialLR(_FactorLR):
     """Multiply the rate by `gamma` every epoch.
 
@@ -512,9 +513,9 @@ class ExponentialLR(_FactorLR):
     [1.0, 0.5, 0.25, 0.125]
     """
 
-    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    gamma: float
+    last_epoch: int = -1
 
     def _r(self) -> float:
         # r(t) = γ
@@ -525,6 +526,7 @@ class ExponentialLR(_FactorLR):
         return self.gamma**self.last_epoch
 
 
+@dataclass(eq=False, repr=False)
 class PolynomialLR(_FactorLR):
     """Fall to 0 in `total_iters` epochs along a polynomial of degree `power`.
 
@@ -534,11 +536,10 @@ class PolynomialLR(_FactorLR):
     [1.0, 0.5625, 0.25, 0.0625, 0.0, 0.0]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
-    ) -> None:
-        self.total_iters, self.power = total_iters, power
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    total_iters: int = 5
+    power: float = 1.0
+    last_epoch: int = -1
 
     def _r(self) -> float:
         if self._is_initial or self.last_epoch > self.total_iters:
@@ -554,6 +555,7 @@ class PolynomialLR(_FactorLR):
         return float((1.0 - t / self.total_iters) ** self.power)
 
 
+@dataclass(eq=False, repr=False)
 class CosineAnnealingLR(LRScheduler):
     """Fall along half a cosine to `eta_min` at `T_max`; after that the cosine goes up again.
 
@@ -566,11 +568,10 @@ class CosineAnnealingLR(LRScheduler):
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.146]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
-    ) -> None:
-        self.T_max, self.eta_min = T_max, eta_min
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    T_max: int
+    eta_min: float = 0.0
+    last_epoch: int = -1
 
     def _next_lr(self) -> list[Rate]:
         if self._is_initial:
@@ -597,6 +598,7 @@ def _cosine(base_lrs: list[Rate], eta_min: float, t: float, period: float) -> li
     return [eta_min + (base_lr - eta_min) * height / 2 for base_lr in base_lrs]
 
 
+@dataclass(eq=False, repr=False)
 class CosineAnnealingWarmRestarts(LRScheduler):
     """Fall along half a cosine in `T_0` epochs, jump up, fall again in `T_mult` times as many, ...
 
@@ -612,18 +614,16 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     options = LRScheduler.options | {"epoch": NON_NEGATIVE}
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        T_0: int,
-        T_mult: int = 1,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
-        self.T_i: int = T_0
-        self.T_cur: float = last_epoch
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
+    last_epoch: int = -1
+
+    def __post_init__(self) -> None:
+        self.T_i: int = self.T_0
+        self.T_cur: float = self.last_epoch
+        super().__post_init__()
 
     def _next_lr(self) -> list[Rate]:
         return _cosine(self.base_lrs, self.eta_min, self.T_cur, self.T_i)
@@ -637,7 +637,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_cur %= self.T_i
                 self.T_i *= self.T_mult
         else:
-            epoch = epoch or 0
+            epoch = 0 if epoch is None else epoch
             self._check({"epoch": epoch})
             # Cycle n has T_0 · T_multⁿ epochs and begins at T_0 · (T_multⁿ − 1) / (T_mult − 1).
             if epoch < self.T_0:
@@ -770,6 +770,8 @@ class OneCycleLR(_CycleLR):
     [0.04, 0.994, 0.812, 0.463, 0.133, 0.0]
     """
 
+    _resumes_with = ("initial_lr", "max_lr", "min_lr")
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -892,6 +894,8 @@ class ReduceLROnPlateau(LRScheduler, TorchReduceLROnPlateau):
             current = float(metrics)
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(f"metrics must be one number, got {metrics!r}") from error
+        if epoch is not None:
+            self._deprecate(epoch)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._improves(current):
             self.best = current
