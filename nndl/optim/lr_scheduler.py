@@ -297,7 +297,10 @@ class LRScheduler(TorchLRScheduler):
         return {key: _to_saved(value) for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a `state_dict` of this class or of torch's; ValueError for that of another."""
+        """Take over a `state_dict` of this class or of torch's; ValueError for that of another.
+
+        Make the scheduler first (that writes rates), then load the optimiser's state, then this.
+        """
         name = type(self).__name__
         expected = [key for key in self.state_dict() if key[0] != "_" or key == "_schedulers"]
         missing = [key for key in expected if key not in state_dict]
