@@ -19,7 +19,8 @@ from torch.nn import Module
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from nndl.optim.lr_scheduler import LRScheduler, Rate, _one_of, _rates, _whole
+from nndl.optim._options import NON_NEGATIVE
+from nndl.optim.lr_scheduler import LRScheduler, Rate, _whole
 
 __all__ = [
     "SWALR",
@@ -272,6 +273,8 @@ class SWALR(LRScheduler):
     [1.0, 0.75, 0.5, 0.5]
     """
 
+    options = LRScheduler.options | {"swa_lr": NON_NEGATIVE, "anneal_epochs": _whole(0)}
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -280,10 +283,10 @@ class SWALR(LRScheduler):
         anneal_strategy: Literal["cos", "linear"] = "cos",
         last_epoch: int = -1,
     ) -> None:
-        self._anneal_strategy = _one_of("anneal_strategy", anneal_strategy, "cos", "linear")
-        self.anneal_epochs = _whole("anneal_epochs", anneal_epochs, least=0)
-        rates = _rates("swa_lr", optimizer, swa_lr)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        self._attach(optimizer)
+        self._check(locals())
+        self._anneal_strategy, self.anneal_epochs = anneal_strategy, anneal_epochs
+        for group, rate in self._with_groups(self._per_group("swa_lr", swa_lr)):
             group["swa_lr"] = rate
         super().__init__(optimizer, last_epoch)
 
