@@ -13,7 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from nndl.optim._options import NON_NEGATIVE, OPTIONS, Check
+from nndl.optim._options import NON_NEGATIVE, OPTIONS, Check, check_options
+from nndl.optim.algorithms import arguments
 from nndl.optim.optimizer import Closure, Group, Optimizer, ParamsT, State, as_real
 
 __all__ = ["LBFGS"]
@@ -129,11 +130,11 @@ def zoom(
     low = lower(bracket)
     at_edge = False
     for _ in range(trials):
-        left, right = min(bracket[0].t, bracket[1].t), max(bracket[0].t, bracket[1].t)
-        # No parameter changes by more than tol between the ends.
+        a, b = bracket
+        left, right = min(a.t, b.t), max(a.t, b.t)
         if (right - left) * d_max < tol:
             break
-        t = cubic_minimiser(bracket[0], bracket[1])
+        t = cubic_minimiser(a, b)
         # A trial on an end, or close to one twice running, moves inwards by a tenth of the width.
         tenth = 0.1 * (right - left)
         was_at_edge, at_edge = at_edge, bool(min(right - t, t - left) < tenth)
@@ -160,7 +161,7 @@ def lower(bracket: list[Point]) -> int:
 
 # ---- the optimiser
 
-COUNT = Check(lambda value: value >= 1 and value == int(value), "a whole number >= 1")
+COUNT = Check(lambda value: isinstance(value, int) and value >= 1, "a whole number >= 1")
 
 
 class LBFGS(Optimizer):
@@ -227,16 +228,9 @@ class LBFGS(Optimizer):
         history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "max_iter": max_iter,
-            "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval,
-            "tolerance_grad": tolerance_grad,
-            "tolerance_change": tolerance_change,
-            "history_size": history_size,
-            "line_search_fn": line_search_fn,
-        }
-        super().__init__(params, defaults)
+        check_options("LBFGS", self.options, {"max_iter": max_iter})
+        max_eval = max_iter * 5 // 4 if max_eval is None else max_eval
+        super().__init__(params, arguments(locals()))
 
     def add_param_group(self, param_group: Group) -> None:
         """Take the one group that there may be."""
@@ -247,8 +241,11 @@ class LBFGS(Optimizer):
 
     @torch.no_grad()
     def _step(self, closure: Closure | None = None) -> Any:
-        if closure is None:
-            raise TypeError("LBFGS needs a closure that computes the loss and its gradients anew")
+        if not callable(closure):
+            raise TypeError(
+                "LBFGS needs a closure, a function that computes the loss and its gradients anew: "
+                f"call step(closure); got {closure!r}"
+            )
         group = self.param_groups[0]
         if group["line_search_fn"] not in (None, "strong_wolfe"):
             raise RuntimeError(
@@ -263,23 +260,17 @@ class LBFGS(Optimizer):
         state.setdefault("n_iter", 0)
         calls_allowed = state.setdefault("func_evals", 0) + group["max_eval"]
 
-        def evaluate() -> tuple[Any, Tensor]:
-            with torch.enable_grad():
-                loss = closure()
-            state["func_evals"] += 1
-            return loss, self._flat_grad()
-
-        first_loss, grad = evaluate()
-        loss = as_float(first_loss)
+        returned, loss, grad = self._evaluate(closure)
         if not grad.numel() or grad.abs().max() <= tolerance_grad:
-            return first_loss
+            return returned
 
         for iteration in range(1, max_iter + 1):
             state["n_iter"] += 1
             if state["n_iter"] == 1:
                 # d ← −g,    t ← α min(1, 1 / ‖g‖₁)
                 state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1)
-                d, t = grad.neg(), min(1.0, 1.0 / grad.abs().sum()) * lr
+                shrink: Any = min(1.0, 1.0 / grad.abs().sum())
+                d, t = grad.neg(), shrink * lr
             else:
                 # d ← −H g,    t ← α
                 s, y = state["d"] * state["t"], grad - state["prev_flat_grad"]
@@ -291,21 +282,17 @@ class LBFGS(Optimizer):
                 break
 
             if group["line_search_fn"]:
-                x = [param.clone() for param in group["params"]]
-                phi = partial(self._trial, evaluate, x, d)
-                start = Point(0, loss, grad, slope)
-                trials = calls_allowed - state["func_evals"]
-                t, loss, grad, _ = strong_wolfe(
-                    phi, start, t, trials, d.abs().max(), tolerance_change
-                )
+                phi = partial(self._trial, closure, [x.clone() for x in group["params"]], d)
+                start, trials = Point(0, loss, grad, slope), calls_allowed - state["func_evals"]
+                found = strong_wolfe(phi, start, t, trials, d.abs().max(), tolerance_change)
+                t, loss, grad, _ = found
                 state["t"] = t
             # x ← x + t d
             self._move(t, d)
             if iteration == max_iter:
                 break  # The next step evaluates what came of it, perhaps on another batch.
             if not group["line_search_fn"]:
-                value, grad = evaluate()
-                loss = as_float(value)
+                _, loss, grad = self._evaluate(closure)
             if (
                 state["func_evals"] >= calls_allowed
                 or grad.abs().max() <= tolerance_grad
@@ -313,36 +300,32 @@ class LBFGS(Optimizer):
                 or abs(loss - state["prev_loss"]) < tolerance_change
             ):
                 break
-        return first_loss
+        return returned
 
-    def _trial(
-        self, evaluate: Callable[[], tuple[Any, Tensor]], x: list[Tensor], d: Tensor, t: Number
-    ) -> Point:
+    def _evaluate(self, closure: Closure) -> tuple[Any, float, Tensor]:
+        """Call the closure: what it returns, that as a number, all gradients as one vector."""
+        with torch.enable_grad():
+            returned = closure()
+        try:
+            loss = float(returned.detach() if isinstance(returned, Tensor) else returned)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(f"the closure must return the loss, got {returned!r}") from error
+        params = self.param_groups[0]["params"]
+        self.state[params[0]]["func_evals"] += 1
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
+        dense = as_real(*[grad.to_dense() if grad.is_sparse else grad for grad in grads])
+        return returned, loss, torch.cat([grad.reshape(-1) for grad in dense])
+
+    def _trial(self, closure: Closure, x: list[Tensor], d: Tensor, t: Number) -> Point:
         """Evaluate φ(t) and go back to x."""
         self._move(t, d)
-        loss, grad = evaluate()
+        _, loss, grad = self._evaluate(closure)
         for param, value in zip(self.param_groups[0]["params"], x, strict=True):
             param.copy_(value)
-        return Point(t, as_float(loss), grad, grad.dot(d))
-
-    def _flat_grad(self) -> Tensor:
-        """All gradients as one real vector; 0 where there is none."""
-        grads = []
-        for param in self.param_groups[0]["params"]:
-            grad = torch.zeros_like(param) if param.grad is None else param.grad
-            grads.append(grad.to_dense() if grad.is_sparse else grad)
-        return torch.cat([grad.reshape(-1) for grad in as_real(*grads)])
+        return Point(t, loss, grad, grad.dot(d))
 
     def _move(self, t: Number, d: Tensor) -> None:
         params = as_real(*self.param_groups[0]["params"])
         parts = torch.split(d, [param.numel() for param in params])
         for param, part in zip(params, parts, strict=True):
             param.add_(part.view_as(param), alpha=t)
-
-
-def as_float(loss: Any) -> float:
-    """Return what a closure returned as a number, or say that it is none."""
-    try:
-        return float(loss)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"the closure must return the loss, one number, got {loss!r}") from error
