@@ -39,7 +39,9 @@ def get_total_norm(
     tensor(5.)
     """
     p = _number("norm_type", norm_type)
-    tensors = _dense(_listed(tensors))
+    # An empty tensor counts for nothing, but torch has no norm of it where p is infinite or < 0.
+    usual = 0 <= p < math.inf
+    tensors = [tensor for tensor in _dense(_listed(tensors)) if usual or tensor.numel()]
     if not tensors:
         return torch.tensor(0.0)
     # ‖g‖ₚ = ‖(‖g₁‖ₚ, ‖g₂‖ₚ, ...)‖ₚ
