@@ -137,8 +137,11 @@ def adam(
     beta1: float,
     beta2: float,
     eps: float,
+    scratch: Tensor | None = None,
 ) -> None:
     """Adam (Kingma & Ba, 2015, algorithm 1); `step` is t, 1 at the first update.
+
+    `scratch`, if given, is overwritten: it saves the memory of a temporary.
 
     Examples
     --------
@@ -155,7 +158,7 @@ def adam(
     correction1 = 1 - beta1**step
     correction2 = 1 - beta2**step
     # θ ← θ − α m̂ / (√v̂ + ε)
-    denominator = second_moment.sqrt().div_(correction2**0.5).add_(eps)
+    denominator = torch.sqrt(second_moment, out=scratch).div_(correction2**0.5).add_(eps)
     param.addcdiv_(first_moment, denominator, value=-lr / correction1)
 
 
@@ -433,13 +436,14 @@ def adafactor(
     # u = g / √max(v, ε₁²)
     update = estimate.clamp_(min=eps1 * eps1).rsqrt_().mul_(grad)
     # θ ← θ − size · u / max(1, RMS(u) / d)
-    norm = update.norm(2).item() / (update.numel() ** 0.5 * clip)
+    norm = float(update.norm(2)) / (update.numel() ** 0.5 * clip)
     param.add_(update, alpha=-size / max(1.0, norm))
 
 
 def _rms(x: Tensor) -> float:
     """Root of the mean square of all elements."""
-    return x.norm(2).item() / x.numel() ** 0.5
+    root: float = x.numel() ** 0.5
+    return float(x.norm(2)) / root
 
 
 def asgd(

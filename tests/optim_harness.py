@@ -54,7 +54,8 @@ def cases(dtypes: tuple[torch.dtype, ...]) -> Iterator[Case]:
                     yield Case(name, number, given.desc, options, dtype)
                 if dtype.is_complex or dtype == torch.float16:
                     continue  # torch has no sparse kernels for these
-                if info.supports_sparse and not options.get("weight_decay"):
+                takes_sparse = info.supports_sparse or info.only_supports_sparse_grads
+                if takes_sparse and not options.get("weight_decay"):
                     yield Case(name, number, given.desc, options, dtype, sparse=True)
 
 
@@ -127,7 +128,9 @@ def copied(value: Any) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are equal bit for bit, NaN included; tensors of one type."""
+    """Whether two values are equal bit for bit, NaN included, and of one type."""
+    if isinstance(a, Tensor) != isinstance(b, Tensor):
+        return False
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.dtype != b.dtype or a.shape != b.shape or a.is_sparse != b.is_sparse:
             return False

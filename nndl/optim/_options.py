@@ -23,8 +23,12 @@ def at_least(low: float) -> Check:
 NON_NEGATIVE = at_least(0)
 POSITIVE = Check(lambda value: 0 < value < math.inf, "a finite number > 0")
 PAIR_OF_DECAYS = Check(
-    lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value),
-    "two numbers, each in [0, 1)",
+    lambda value: (
+        len(value) == 2
+        and all(0 <= beta < 1 for beta in value)
+        and isinstance(value[0], Tensor) == isinstance(value[1], Tensor)
+    ),
+    "two numbers (or two tensors), each in [0, 1)",
 )
 
 OPTIONS: dict[str, Check] = {

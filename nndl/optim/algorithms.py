@@ -287,12 +287,13 @@ class Adam(Optimizer):
     def update(self, param: Tensor, grad: Tensor, state: State, group: Group) -> None:
         """Decay the weights, then apply ``rules.adam`` or ``rules.amsgrad``."""
         grad = decayed(param, grad, group)
-        moments = state["exp_avg"], state["exp_avg_sq"]
+        param, grad, m, v = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
+        step, rates = state["step"], moment_rates(group)
         if group["amsgrad"]:
-            tensors = as_real(param, grad, *moments, state["max_exp_avg_sq"])
-            rules.amsgrad(*tensors, state["step"], **moment_rates(group))
+            (largest,) = as_real(state["max_exp_avg_sq"])
+            rules.amsgrad(param, grad, m, v, largest, step, **rates)
         else:
-            rules.adam(*as_real(param, grad, *moments), state["step"], **moment_rates(group))
+            rules.adam(param, grad, m, v, step, **rates, scratch=self.scratch(v))
 
 
 def moment_rates(group: Group) -> dict[str, Any]:
@@ -375,8 +376,9 @@ class Adamax(Optimizer):
 
     def update(self, param: Tensor, grad: Tensor, state: State, group: Group) -> None:
         """Apply ``rules.adamax``."""
-        tensors = param, with_penalty(param, grad, group), state["exp_avg"], state["exp_inf"]
-        rules.adamax(*as_real(*tensors), state["step"], **moment_rates(group))
+        grad = with_penalty(param, grad, group)
+        param, grad, m, u = as_real(param, grad, state["exp_avg"], state["exp_inf"])
+        rules.adamax(param, grad, m, u, state["step"], **moment_rates(group))
 
 
 class NAdam(Optimizer):
@@ -414,10 +416,10 @@ class NAdam(Optimizer):
     def update(self, param: Tensor, grad: Tensor, state: State, group: Group) -> None:
         """Decay the weights, then apply ``rules.nadam``."""
         # Viewed as real first: torch adds the penalty to the real view here.
-        param, grad, *moments = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
+        param, grad, m, v = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
         grad = decayed(param, grad, group)
         rates = {**moment_rates(group), "momentum_decay": group["momentum_decay"]}
-        rules.nadam(param, grad, *moments, state["mu_product"], state["step"], **rates)
+        rules.nadam(param, grad, m, v, state["mu_product"], state["step"], **rates)
 
 
 class RAdam(Optimizer):
@@ -453,9 +455,9 @@ class RAdam(Optimizer):
     def update(self, param: Tensor, grad: Tensor, state: State, group: Group) -> None:
         """Decay the weights, then apply ``rules.radam``."""
         # Viewed as real first: torch adds the penalty to the real view here.
-        param, grad, *moments = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
+        param, grad, m, v = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
         grad = decayed(param, grad, group)
-        rules.radam(param, grad, *moments, state["step"], **moment_rates(group))
+        rules.radam(param, grad, m, v, state["step"], **moment_rates(group))
 
 
 class Adafactor(Optimizer):
@@ -715,3 +717,7 @@ class SparseAdam(Optimizer):
             raise RuntimeError("SparseAdam does not support dense gradients: use Adam")
         moments = state["exp_avg"], state["exp_avg_sq"]
         rules.sparse_adam(param, grad, *moments, state["step"], **moment_rates(group))
+
+    def _export(self, state: Any) -> Any:
+        """Torch counts this class's steps in plain numbers."""
+        return {**state, "step": int(state["step"])}

@@ -25,8 +25,9 @@ State: TypeAlias = dict[str, Any]
 Closure: TypeAlias = Callable[[], Any]
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 
-HOOKS = ("step_pre", "step_post", "state_dict_pre", "state_dict_post")
-HOOKS += ("load_state_dict_pre", "load_state_dict_post")
+HOOKED = ("step", "state_dict", "load_state_dict")
+SCRATCH_PAYS = 1 << 14  # elements
+HOOKS = tuple(f"{what}_{when}" for what in HOOKED for when in ("pre", "post"))
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -83,25 +84,28 @@ class Optimizer(torch.optim.Optimizer):
     takes_complex: ClassVar[bool] = True
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
-        if isinstance(params, Tensor):
-            raise TypeError(
-                "params must be an iterable of tensors or of groups, got one tensor: write [tensor]"
-            )
-        if isinstance(params, dict):
-            raise TypeError(
-                "params must be an iterable of tensors or of groups, got one dict: write [dict]"
-            )
         check_options(type(self).__name__, self.options, defaults)
+        if isinstance(params, (Tensor, dict)) or not isinstance(params, Iterable):
+            raise TypeError(
+                "params must be an iterable of tensors or of groups (one alone goes into a list), "
+                f"got {type(params).__name__}"
+            )
         self.defaults = defaults
         self.state = defaultdict(dict)
         self.param_groups = []
-        self._hooks: dict[str, OrderedDict[int, Callable[..., Any]]]
-        self._hooks = {kind: OrderedDict() for kind in HOOKS}
-        groups = list(params)
+        self._prepare()
+        groups: list[Any] = list(params)
         if not groups:
             raise ValueError("params must hold at least one parameter, got an empty list")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
+
+    def _prepare(self) -> None:
+        """Set up what is neither saved nor pickled."""
+        self._hooks: dict[str, OrderedDict[int, Callable[..., Any]]]
+        self._hooks = {kind: OrderedDict() for kind in HOOKS}
+        self._scratch: dict[torch.dtype, Tensor] = {}
+        self._compiled = False
 
     # ---- what an algorithm supplies
 
@@ -173,7 +177,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # ---- the step
 
-    def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Closure | None = None) -> Any:
         """Update every parameter that has a gradient.
 
         Parameters
@@ -221,10 +225,43 @@ class Optimizer(torch.optim.Optimizer):
                     state = self.init_state(param, grad, group)
                     if state:
                         self.state[param] = state
+                    self._set_counter(state)
                 if "step" in state:
                     state["step"] += 1
                 self.update(param, -grad if maximize else grad, state, group)
         return loss
+
+    def compile(self, **options: Any) -> None:
+        """From now on, run ``step`` through ``torch.compile``: the same lines, fused to one kernel.
+
+        It needs a C++ compiler, and some tens of seconds at the first steps. Rounding differs from
+        the plain step's: counters become tensors of single precision, so that they aren't compiled
+        in as constants, and a kernel rounds a product and a sum once. `options` are those of
+        ``torch.compile``.
+        """
+        self._compiled = True
+        for state in self.state.values():
+            self._set_counter(state)
+        self._step = torch.compile(self._step, **options)  # type: ignore[method-assign]
+
+    def _set_counter(self, state: State) -> None:
+        """Make the step counter a plain number, or, for a compiled step, a 0-dim tensor."""
+        if "step" in state:
+            step = float(state["step"])
+            state["step"] = torch.tensor(step, dtype=scalar_dtype()) if self._compiled else step
+
+    def scratch(self, like: Tensor) -> Tensor | None:
+        """Lend a temporary of the shape of `like`, the same memory to one parameter after another.
+
+        New memory costs more than the sums that go into it, once a tensor is large: the operating
+        system hands out each page as zeros. None for small tensors, where it would not pay.
+        """
+        if self._compiled or like.numel() < SCRATCH_PAYS:
+            return None
+        flat = self._scratch.get(like.dtype)
+        if flat is None or flat.numel() < like.numel() or flat.device != like.device:
+            flat = self._scratch[like.dtype] = like.new_empty(like.numel())
+        return flat[: like.numel()].view(like.shape)
 
     def _check_kind(self, param: Tensor, grad: Tensor) -> None:
         """Refuse sparse gradients and complex parameters where the algorithm can't take them."""
@@ -306,8 +343,10 @@ class Optimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        # Hooks are functions: they are not pickled, as in torch.
-        self.__dict__.setdefault("_hooks", {kind: OrderedDict() for kind in HOOKS})
+        if "_hooks" not in self.__dict__:  # unpickled: hooks are functions, not saved, as in torch
+            self._prepare()
+        for kept in self.state.values():
+            self._set_counter(kept)
         # What an older version of the class did not have as an option.
         for group in self.param_groups:
             for name, default in self.defaults.items():
@@ -358,7 +397,7 @@ class Optimizer(torch.optim.Optimizer):
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
+            lines += ["", f"Parameter Group {i}"] if i else [f"Parameter Group {i}"]
             lines += [
                 f"    {key}: {value}" for key, value in sorted(_without_params(group).items())
             ]
@@ -395,8 +434,6 @@ def _import(value: Any, param: Tensor | None, name: str = "") -> Any:
         return type(value)(_import(entry, param, name) for entry in value)
     if not isinstance(value, Tensor):
         return value
-    if name == "step":
-        return value.item()
     if param is None or name in SCALARS:
         return value.clone()
     dtype = param.dtype if param.is_floating_point() else value.dtype
