@@ -91,7 +91,7 @@ def test_ci_calls_the_readmes_two_commands() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
-@pytest.mark.parametrize("tool", ["chromium", "ffmpeg", "bwrap"])
+@pytest.mark.parametrize("tool", ["chromium", "ffmpeg", "bwrap", "g++"])
 def test_optional_tools_are_there_where_everything_is_tested(tool: str) -> None:
     executable = shutil.which(tool)
     if executable is None and os.environ.get("CI") != "true":
