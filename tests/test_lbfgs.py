@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import cache
+from itertools import count
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -126,6 +127,18 @@ def overflow(dtype: torch.dtype) -> Problem:
     return Problem([x], lambda step: (x.exp().exp() - 50 * x.abs() ** 3).sum())
 
 
+def stranger(dtype: torch.dtype) -> Problem:
+    """A loss that has nothing to do with its gradient: brackets shrink to nothing."""
+    x = numbers(13, 3, dtype=dtype).requires_grad_()
+    calls = count(1)
+
+    def loss(step: int) -> Tensor:
+        bowl = ((x - step % 7) ** 2).sum()
+        return bowl + (1 / next(calls) - bowl).detach()
+
+    return Problem([x], loss)
+
+
 PROBLEMS = [valley, network, convolution, embedding, complex_roots, cliff, overflow]
 # Short histories: with the default of 100 pairs the two loops take most of the time.
 SHORT = {"history_size": 6}
@@ -139,6 +152,8 @@ OURS: dict[str, dict[str, Any]] = {
     "wolfe-tensor-rate": {"max_iter": 3, "lr": torch.tensor([0.5]), **WOLFE},
     "tolerances": {"tolerance_grad": 1e-2, "tolerance_change": 1e-3, "lr": 0.2, **SHORT},
     "flat": {"max_iter": 5, "tolerance_grad": 0.5, "lr": 0.2, **SHORT},
+    "wolfe-no-tolerances": {"tolerance_grad": 0, "tolerance_change": 0, "max_iter": 9, **WOLFE},
+    "wolfe-tolerances": {"tolerance_grad": 1e-2, "tolerance_change": 1e-2, **WOLFE},
     "one-pair": {"max_iter": 6, "history_size": 1, "lr": 0.5},
     "one-iteration": {"max_iter": 1, "lr": 0.1},
     "few-calls": {"max_iter": 7, "max_eval": 3, "lr": 0.2, **SHORT},
@@ -233,9 +248,13 @@ def first_difference(make: Make, problem: Any, options: str, dtype: torch.dtype)
     return ""
 
 
-# Every option of ours on two problems, torch's on a third, every problem in both types.
+# Every option of ours on three problems, torch's on a fourth, the others in both types.
 CASES = [
-    *[(problem, options, torch.float64) for options in OURS for problem in (valley, cliff)],
+    *[
+        (problem, options, torch.float64)
+        for options in OURS
+        for problem in (valley, cliff, stranger)
+    ],
     *[(network, options, torch.float32) for options in TORCHS],
     *[
         (problem, options, dtype)
@@ -300,6 +319,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "minimiser not kept in its bounds": ("return min(max(t, least), most)", "return t"),
     "looks at the last trial too early": ("(trial > 1", "(trial > 0"),
     "steps out by 2 at most": ("new.t * 10", "new.t * 2"),
+    "search stops by the tolerance of the step": (
+        "strong_wolfe(phi, start, t, trials, d.abs().max())",
+        "strong_wolfe(phi, start, t, trials, d.abs().max() * 1e-9 / (tolerance_change or 1e-300))",
+    ),
     "zoom tries its ends": ("if at_edge and (", "if False and ("),
     "zoom keeps the wrong end": (
         "(bracket[1 - low].t - bracket[low].t) >= 0",
@@ -516,7 +539,7 @@ def test_line_search_finds_a_wolfe_point(seed: int, first: float) -> None:
 
     start = phi(0)
     assert start.slope < 0
-    found = strong_wolfe(phi, start, first, 25, torch.tensor(1.0), 1e-9)
+    found = strong_wolfe(phi, start, first, 25, torch.tensor(1.0))
     assert found.loss <= start.loss + 1e-4 * found.t * start.slope
     assert abs(found.slope) <= 0.9 * abs(start.slope)
 

@@ -21,6 +21,8 @@ __all__ = ["LBFGS"]
 
 Number = float | Tensor
 C1, C2 = 1e-4, 0.9
+# A bracket is not searched further if no xᵢ changes more in it: not an option, as in torch.
+NARROW = 1e-9
 
 
 # ---- the direction
@@ -99,7 +101,7 @@ def cubic_minimiser(a: Point, b: Point, bounds: tuple[Number, Number] | None = N
 
 
 def strong_wolfe(
-    phi: Callable[[Number], Point], start: Point, t: Number, trials: int, d_max: Tensor, tol: float
+    phi: Callable[[Number], Point], start: Point, t: Number, trials: int, d_max: Tensor
 ) -> Point:
     """Step outwards until a trial is good or a good t is bracketed, then zoom (algorithm 3.5)."""
     previous, new = start, phi(t)
@@ -115,16 +117,11 @@ def strong_wolfe(
         previous, new = new, phi(cubic_minimiser(previous, new, bounds))
     else:
         previous, trial = start, trials
-    return zoom(phi, start, [previous, new], trials - trial, d_max, tol)
+    return zoom(phi, start, [previous, new], trials - trial, d_max)
 
 
 def zoom(
-    phi: Callable[[Number], Point],
-    start: Point,
-    bracket: list[Point],
-    trials: int,
-    d_max: Tensor,
-    tol: float,
+    phi: Callable[[Number], Point], start: Point, bracket: list[Point], trials: int, d_max: Tensor
 ) -> Point:
     """Narrow the bracket until a trial in it is good; else return its lower end (algorithm 3.6)."""
     low = lower(bracket)
@@ -132,7 +129,7 @@ def zoom(
     for _ in range(trials):
         a, b = bracket
         left, right = min(a.t, b.t), max(a.t, b.t)
-        if (right - left) * d_max < tol:
+        if (right - left) * d_max < NARROW:
             break
         t = cubic_minimiser(a, b)
         # A trial on an end, or close to one twice running, moves inwards by a tenth of the width.
@@ -284,8 +281,7 @@ class LBFGS(Optimizer):
             if group["line_search_fn"]:
                 phi = partial(self._trial, closure, [x.clone() for x in group["params"]], d)
                 start, trials = Point(0, loss, grad, slope), calls_allowed - state["func_evals"]
-                found = strong_wolfe(phi, start, t, trials, d.abs().max(), tolerance_change)
-                t, loss, grad, _ = found
+                t, loss, grad, _ = strong_wolfe(phi, start, t, trials, d.abs().max())
                 state["t"] = t
             # x ← x + t d
             self._move(t, d)
