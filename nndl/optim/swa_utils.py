@@ -251,20 +251,9 @@ def update_bn(
 
 
 class SWALR(LRScheduler):
-    """Move each group's rate to `swa_lr` within `anneal_epochs` and keep it there.
+    """Move each rate to `swa_lr` (one, or one a group) within `anneal_epochs`, and keep it there.
 
-    Parameters
-    ----------
-    optimizer
-        Of torch or of nndl.
-    swa_lr
-        The last rate, or a list with one for each group.
-    anneal_epochs
-        How many epochs it takes; a whole number >= 0.
-    anneal_strategy
-        ``"cos"`` or ``"linear"``.
-    last_epoch
-        As in `LRScheduler`.
+    The way is ``"linear"`` or, along a cosine, slow at both ends (``"cos"``).
 
     Examples
     --------
