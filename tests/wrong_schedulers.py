@@ -8,13 +8,13 @@ from nndl.optim import lr_scheduler as right
 
 
 class MilestoneLate(right.MultiStepLR):
-    def _r(self):
-        return self.gamma ** self.milestones[self.last_epoch - 1]
+    def _factor(self, t, closed):
+        return super()._factor(t - 1, closed)
 
 
 class GammaEveryStep(right.StepLR):
-    def _r(self):
-        return 1 if self._is_initial else self.gamma
+    def _factor(self, t, closed):
+        return self.gamma**t if closed else 1 if self._is_initial else self.gamma
 
 
 class FloorAsFactor(right.StepLR):
@@ -27,21 +27,21 @@ class FloorAsFactor(right.StepLR):
 class WarmUpFromZero(right.LinearLR):
     """What is multiplied up from 0 stays 0."""
 
-    def _r(self):
-        return 0.0 if self.last_epoch == 0 else super()._r()
+    def _factor(self, t, closed):
+        return 0.0 if t == 0 else super()._factor(t, closed)
 
 
 class WarmUpWithoutEnd(right.LinearLR):
-    def _r(self):
+    def _factor(self, t, closed):
         rise = self.end_factor - self.start_factor
-        if self.last_epoch == 0:
+        if t == 0:
             return self.start_factor
-        return 1 + rise / (self.total_iters * self.start_factor + (self.last_epoch - 1) * rise)
+        return 1 + rise / (self.total_iters * self.start_factor + (t - 1) * rise)
 
 
 class ConstantNeverRestored(right.ConstantLR):
-    def _r(self):
-        return self.factor if self.last_epoch == 0 else 1
+    def _factor(self, t, closed):
+        return self.factor if closed or t == 0 else 1
 
 
 class CosineTooShort(right.CosineAnnealingLR):
@@ -64,7 +64,7 @@ class ClosedForm(right.ExponentialLR):
 class FirstGroupOnly(right.ExponentialLR):
     def _next_lr(self):
         first, *others = (group["lr"] for group in self.optimizer.param_groups)
-        return [first * self._r(), *others]
+        return [first * self._factor(self.last_epoch, closed=False), *others]
 
 
 class BaseAfterFirstStep(right.LinearLR):
@@ -76,19 +76,19 @@ class BaseAfterFirstStep(right.LinearLR):
 
 
 class PolynomialWithoutPower(right.PolynomialLR):
-    def _r(self):
+    def _factor(self, t, closed):
         power, self.power = self.power, 1.0
-        ratio = super()._r()
+        factor = super()._factor(t, closed)
         self.power = power
-        return ratio
+        return factor
 
 
 class LambdaCompounds(right.LambdaLR):
     """Applies λ(t) to the last rate instead of the first."""
 
     def _next_lr(self):
-        pairs = zip(self.optimizer.param_groups, self._factors(), strict=True)
-        return [group["lr"] * factor for group, factor in pairs]
+        pairs = zip(self.optimizer.param_groups, self.lr_lambdas, strict=True)
+        return [group["lr"] * factor(self.last_epoch) for group, factor in pairs]
 
 
 class LambdaForgetsItsMemory(right.LambdaLR):
