@@ -16,8 +16,8 @@ from nndl.viz.contour import plot_contour
 from nndl.viz.style import OKABE_ITO
 
 if TYPE_CHECKING:
+    import nndl.optimizer
     from nndl.op import Objective
-    from nndl.optimizer import Optimizer
 
 __all__ = ["LEFT", "MOVING", "plot_basins", "where_it_ends"]
 
@@ -31,7 +31,7 @@ _BASINS = ("sky blue", "orange", "bluish green", "reddish purple", "yellow", "bl
 
 def where_it_ends(
     objective: "Objective",
-    make_optimizer: "Callable[[Objective], Optimizer]",
+    make_optimizer: "Callable[[Objective], nndl.optimizer.Optimizer]",
     *,
     steps: int = 150,
     resolution: int = 200,
@@ -94,7 +94,7 @@ def where_it_ends(
 
 def plot_basins(
     objective: "Objective",
-    make_optimizer: "Callable[[Objective], Optimizer]",
+    make_optimizer: "Callable[[Objective], nndl.optimizer.Optimizer]",
     ax: Axes | None = None,
     *,
     steps: int = 150,

@@ -19,8 +19,9 @@ from nndl.viz.style import OKABE_ITO
 from nndl.viz.tracks import Floats
 
 if TYPE_CHECKING:
+    import nndl.optimizer
     from nndl.op import Objective
-    from nndl.optimizer import Model, Optimizer
+    from nndl.optimizer import Model
 
 __all__ = ["DIVERGED", "UNSETTLED", "plot_sensitivity", "settling_steps"]
 
@@ -29,7 +30,7 @@ UNSETTLED = -1
 #: In a table of settling steps: not finite, or further out than 10 times the size of the view.
 DIVERGED = -2
 
-MakeOptimizer = Callable[[float, float, "Model"], "Optimizer"]
+MakeOptimizer = Callable[[float, float, "Model"], "nndl.optimizer.Optimizer"]
 
 
 class _RatesAtOnce:
