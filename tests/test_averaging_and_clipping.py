@@ -435,10 +435,7 @@ WRONG_CLIPS = {
     "small gradients grow": (".clamp(max=1.0)", ""),
     "always the Euclidean norm": ("vector_norm(tensor, p)", "vector_norm(tensor, 2)"),
     "norms added up": ("torch.linalg.vector_norm(torch.stack(norms), p)", "sum(norms)"),
-    "value cut off above only": (
-        "grad.clamp_(-clip_value, clip_value)",
-        "grad.clamp_(max=clip_value)",
-    ),
+    "value cut off above only": ("grad.clamp_(-c, c)", "grad.clamp_(max=c)"),
 }
 
 
@@ -470,12 +467,10 @@ def test_mixed_types_add_up_to_the_same_norm() -> None:
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-15)
 
 
-def test_the_largest_size_of_an_empty_tensor() -> None:
-    """Torch's has none to give; ours leaves the tensor out."""
-    tensors = [torch.tensor([]), torch.tensor([-2.0, 1.0])]
-    assert clip_grad.get_total_norm(tensors, math.inf) == 2.0
-    with pytest.raises(RuntimeError, match="empty tensor"):
-        torchs.get_total_norm(tensors, math.inf)
+def test_an_empty_tensor_has_no_largest_size() -> None:
+    for module in (clip_grad, torchs):
+        with pytest.raises(RuntimeError, match="empty tensor"):
+            module.get_total_norm([torch.tensor([]), torch.tensor([-2.0, 1.0])], math.inf)
 
 
 def test_nothing_to_clip() -> None:
@@ -507,14 +502,15 @@ NEGATIVE = -1.0
 
 @pytest.mark.parametrize("number", [NEGATIVE, math.nan, "much", None, torch.zeros(2)])
 def test_refuses_bad_limits(number: Any) -> None:
+    error = TypeError if isinstance(number, str | None) else ValueError
     x = torch.zeros(1)
     x.grad = torch.ones(1)
-    with pytest.raises(ValueError, match=r"max_norm must be a number >= 0.0, got"):
+    with pytest.raises(error, match="max_norm must be a number >= 0, got"):
         clip_grad.clip_grad_norm_(x, number)
-    with pytest.raises(ValueError, match=r"clip_value must be a number >= 0.0, got"):
+    with pytest.raises(error, match="clip_value must be a number >= 0, got"):
         clip_grad.clip_grad_value_(x, number)
     if number is not NEGATIVE:
-        with pytest.raises(ValueError, match="norm_type must be a number"):
+        with pytest.raises(error, match='norm_type must be a number or "inf", got'):
             clip_grad.clip_grad_norm_(x, 1.0, norm_type=number)
     assert x.grad == 1.0
 
