@@ -152,11 +152,14 @@ WRONG_AVERAGES = {
         "(1 - decay) * averaged + decay * current",
     ),
     "decay of lerp swapped": ("lambda num_averaged: 1 - decay", "lambda num_averaged: decay"),
-    "first model not copied": ("if self.n_averaged == 0:", "if self.n_averaged < 0:"),
+    "first model not copied": ("if self.n_averaged == 0:", "if False:"),
     "models not counted": ("self.n_averaged += 1", "pass"),
-    "buffers left alone": ("if not self.use_buffers:", "if False:"),
-    "buffers always copied": ("if not self.use_buffers:", "if True:"),
-    "buffers never averaged": ("pairs += buffers", "pass"),
+    "buffers left alone": (
+        "if self.use_buffers else (pairs, buffers)",
+        "if self.use_buffers else (pairs, [])",
+    ),
+    "buffers always copied": ("(pairs + buffers, [])", "(pairs + buffers, buffers)"),
+    "buffers never averaged": ("(pairs + buffers, [])", "(pairs, [])"),
     "counters round": (
         "mean.copy_(avg_fn(mean, new, num_averaged))",
         "mean.copy_(avg_fn(mean, new, num_averaged).round())",

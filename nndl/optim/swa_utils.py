@@ -8,10 +8,9 @@ Notation: θ̄ average, θ what is trained now, n number of models in the averag
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,26 +22,19 @@ from nndl.optim._options import NON_NEGATIVE
 from nndl.optim.lr_scheduler import LRScheduler, Rate, _whole
 
 __all__ = [
-    "SWALR",
-    "AveragedModel",
-    "get_ema_avg_fn",
-    "get_ema_multi_avg_fn",
-    "get_swa_avg_fn",
-    "get_swa_multi_avg_fn",
-    "update_bn",
-]
+    "SWALR", "AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn",
+    "get_swa_multi_avg_fn", "update_bn",
+]  # fmt: skip
 
-Count: TypeAlias = Tensor | int
-Tensors: TypeAlias = list[Tensor] | tuple[Tensor, ...]
-AvgFn: TypeAlias = Callable[[Tensor, Tensor, Count], Tensor]
-MultiAvgFn: TypeAlias = Callable[[Tensors, Tensors, Count], None]
+Count = Tensor | int
+Tensors = list[Tensor] | tuple[Tensor, ...]
+AvgFn = Callable[[Tensor, Tensor, Count], Tensor]
+MultiAvgFn = Callable[[Tensors, Tensors, Count], None]
 
 
 def get_swa_avg_fn() -> AvgFn:
     """Return (θ̄, θ, n) → the mean of all n + 1 models.
 
-    Examples
-    --------
     >>> get_swa_avg_fn()(torch.tensor(2.0), torch.tensor(5.0), 2)  # 2 is the mean of two models
     tensor(3.)
     """
@@ -58,8 +50,6 @@ def get_swa_avg_fn() -> AvgFn:
 def get_ema_avg_fn(decay: float = 0.999) -> AvgFn:
     """Return (θ̄, θ, n) → a moving average, the same for every n; ValueError unless 0 ≤ ρ ≤ 1.
 
-    Examples
-    --------
     >>> get_ema_avg_fn(0.75)(torch.tensor(2.0), torch.tensor(6.0), 1)
     tensor(3.)
     """
@@ -77,8 +67,6 @@ def get_ema_avg_fn(decay: float = 0.999) -> AvgFn:
 def get_swa_multi_avg_fn() -> MultiAvgFn:
     """Return `get_swa_avg_fn` for lists, in place; its rounding is another.
 
-    Examples
-    --------
     >>> mean = torch.tensor(2.0)
     >>> get_swa_multi_avg_fn()([mean], [torch.tensor(5.0)], 2)
     >>> mean
@@ -91,8 +79,6 @@ def get_swa_multi_avg_fn() -> MultiAvgFn:
 def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAvgFn:
     """Return `get_ema_avg_fn` for lists, in place; its rounding is another.
 
-    Examples
-    --------
     >>> mean = torch.tensor(2.0)
     >>> get_ema_multi_avg_fn(0.75)([mean], [torch.tensor(6.0)], 1)
     >>> mean
@@ -116,30 +102,14 @@ def _multi(avg_fn: AvgFn, weight: Callable[[Count], float]) -> MultiAvgFn:
 
 
 class AveragedModel(Module):
-    """A copy of a model whose parameters are the average of those seen by `update_parameters`.
+    """A copy of `model`, on `device`, whose weights are the mean of those at each update.
 
-    Parameters
-    ----------
-    model
-        The model to copy. Until the first update the copy is as it was made.
-    device
-        Where to keep the copy; by default where `model` is.
-    avg_fn, multi_avg_fn
-        How to average: one of the functions above, or one of yours; SWA if neither is given. They
-        are not saved in the ``state_dict``.
-    use_buffers
-        Average the buffers too. By default they are copied, and so BatchNorm's statistics belong to
-        other weights than the averaged ones: call `update_bn` at the end.
+    `avg_fn` or `multi_avg_fn` says how: one of the functions above or one of yours, SWA if neither
+    is given, AssertionError if both are. They are not saved in the ``state_dict``.
 
-    Raises
-    ------
-    AssertionError
-        If both functions are given.
-    ValueError
-        If `update_parameters` gets a model of other shapes.
+    With `use_buffers` the buffers are averaged too. By default they are copied, and so BatchNorm's
+    statistics belong to other weights than the averaged ones: call `update_bn` at the end.
 
-    Examples
-    --------
     >>> model = torch.nn.Linear(1, 1)
     >>> average = AveragedModel(model)
     >>> for value in (1.0, 2.0, 6.0):  # stands for three epochs
@@ -164,9 +134,7 @@ class AveragedModel(Module):
             raise AssertionError("give avg_fn or multi_avg_fn, not both")
         self.module = deepcopy(model).to(device)
         self.register_buffer("n_averaged", torch.tensor(0, device=device))
-        self.avg_fn = avg_fn
-        self.multi_avg_fn = multi_avg_fn
-        self.use_buffers = use_buffers
+        self.avg_fn, self.multi_avg_fn, self.use_buffers = avg_fn, multi_avg_fn, use_buffers
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the averaged model."""
@@ -174,41 +142,33 @@ class AveragedModel(Module):
 
     @torch.no_grad()
     def update_parameters(self, model: Module) -> None:
-        """Take the present weights of `model` into the average; the first ones are copied."""
+        """Take the weights of `model`, one of the same shapes, into the mean; copy the first."""
         pairs = _pairs(self.module.parameters(), model.parameters())
         buffers = _pairs(self.module.buffers(), model.buffers())
-        if self.use_buffers:
-            pairs += buffers
+        averaged, copied = (pairs + buffers, []) if self.use_buffers else (pairs, buffers)
         if self.n_averaged == 0:
-            for mean, new in pairs:
-                mean.copy_(new)
-        elif self.multi_avg_fn is not None:
+            averaged, copied = [], pairs + buffers
+        if self.multi_avg_fn is not None:
             # A function for lists gets tensors of one device and dtype at a time.
-            alike: dict[Any, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
-            for mean, new in pairs:
-                means, news = alike[mean.device, mean.dtype]
-                means.append(mean)
-                news.append(new)
-            for (device, _), (means, news) in alike.items():
-                self.multi_avg_fn(means, news, self.n_averaged.to(device))
+            for kind in dict.fromkeys((mean.device, mean.dtype) for mean, _ in averaged):
+                alike = [pair for pair in averaged if (pair[0].device, pair[0].dtype) == kind]
+                means, news = zip(*alike, strict=True)
+                self.multi_avg_fn(means, news, self.n_averaged.to(kind[0]))
         else:
             # On a GPU torch would take get_swa_multi_avg_fn for SWA, which rounds differently.
             avg_fn = self.avg_fn or get_swa_avg_fn()
-            for mean, new in pairs:
+            for mean, new in averaged:
                 mean.copy_(avg_fn(mean, new, self.n_averaged.to(mean.device)))
-        if not self.use_buffers:
-            for mean, new in buffers:
-                mean.copy_(new)
+        for mean, new in copied:
+            mean.copy_(new)
         self.n_averaged += 1
 
 
 def _pairs(averaged: Iterable[Tensor], current: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Pair tensors of two models, all on the device of the first."""
-    means = [mean.detach() for mean in averaged]
-    news = [new.detach() for new in current]
+    means, news = list(averaged), list(current)
     if [mean.shape for mean in means] != [new.shape for new in news]:
         raise ValueError("update_parameters needs the model that was copied, or one of its shapes")
-    return [(mean, new.to(mean.device)) for mean, new in zip(means, news, strict=True)]
+    return [(mean.detach(), new.to(mean.device)) for mean, new in zip(means, news, strict=True)]
 
 
 @torch.no_grad()
@@ -220,8 +180,6 @@ def update_bn(
     A batch is the model's input, or a list or tuple that begins with it; `device` is where to move
     it. Every batch has the same weight. ValueError if there is no batch: a generator used before.
 
-    Examples
-    --------
     >>> model = torch.nn.BatchNorm1d(1)
     >>> update_bn([torch.tensor([[1.0], [3.0]]), torch.tensor([[4.0], [6.0]])], model)
     >>> model.running_mean
@@ -255,8 +213,6 @@ class SWALR(LRScheduler):
 
     The way is ``"linear"`` or, along a cosine, slow at both ends (``"cos"``).
 
-    Examples
-    --------
     >>> from nndl.optim.lr_scheduler import preview
     >>> preview(lambda optimizer: SWALR(optimizer, 0.5, 2, "linear"), steps=4)
     [1.0, 0.75, 0.5, 0.5]
