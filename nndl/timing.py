@@ -6,6 +6,7 @@ two times that were taken in turn says something about the code.
 
 import gc
 import math
+import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,12 +89,15 @@ class Timing:
         Median over the rounds of this time divided by the first one's of the same round.
     low, high
         Lower and upper quartile of these ratios: half of the rounds lie between them.
+    page_faults
+        Median number of pages of new memory that the system handed out in one call.
     """
 
     seconds: float
     ratio: float
     low: float
     high: float
+    page_faults: float
 
     def __str__(self) -> str:
         return f"{self.ratio:.2f} ({self.low:.2f}-{self.high:.2f})"
@@ -151,28 +155,33 @@ def measure(
     try:
         calls = {}
         for name, function in work.items():
-            fastest = min(_seconds(function, 1) for _ in range(warm_up))
-            calls[name] = max(1, math.ceil(turn / fastest))
-        taken: dict[str, list[float]] = {name: [] for name in names}
+            fastest = min(_mean(function, 1)[0] for _ in range(warm_up))
+            calls[name] = max(1, math.ceil(turn / max(fastest, 1e-9)))
+        turns: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         for first in tqdm(range(rounds), unit="round", delay=1.0, leave=False, disable=None):
             for name in islice(cycle(names), first % len(names), first % len(names) + len(names)):
-                taken[name].append(_seconds(work[name], calls[name]))
+                turns[name].append(_mean(work[name], calls[name]))
     finally:
         torch.set_num_threads(threads)
         if collecting:
             gc.enable()
 
     timings = {}
-    for name in names:
-        ratios = [own / base for own, base in zip(taken[name], taken[names[0]], strict=True)]
+    first_turns = turns[names[0]]
+    for name, own in turns.items():
+        ratios = [mine / base for (mine, _), (base, _) in zip(own, first_turns, strict=True)]
         low, middle, high = quantiles(ratios, n=4, method="inclusive")
-        timings[name] = Timing(median(taken[name]), middle, low, high)
+        seconds, faults = (median(values) for values in zip(*own, strict=True))
+        timings[name] = Timing(seconds, middle, low, high, faults)
     return timings
 
 
-def _seconds(function: Callable[[], object], calls: int) -> float:
-    """Return the mean processor time of so many calls."""
+def _mean(function: Callable[[], object], calls: int) -> tuple[float, float]:
+    """Return the processor time and the page faults of one call, both means of so many calls."""
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     begin = time.process_time()
     for _ in range(calls):
         function()
-    return (time.process_time() - begin) / calls
+    seconds = time.process_time() - begin
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+    return seconds / calls, faults / calls
