@@ -152,7 +152,8 @@ class LRScheduler(TorchLRScheduler):
         groups = len(self.optimizer.param_groups)
         values = list(value) if isinstance(value, (list, tuple)) else [value] * groups
         if len(values) != groups:
-            raise ValueError(f"{name} must be one, or one for each of {groups} groups, got {value}")
+            count = f"got {len(values)}"
+            raise ValueError(f"{name} must be one, or one for each of {groups} groups, {count}")
         return _copies(values)
 
     def _with_groups(self, *lists: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
