@@ -20,12 +20,12 @@ from nndl.optim.optimizer import Closure, Group, Optimizer, ParamsT, State, as_r
 __all__ = ["LBFGS"]
 
 Number = float | Tensor
+COUNT = Check(lambda value: isinstance(value, int) and value >= 1, "a whole number >= 1")
+
+# Constants of the line search, options neither here nor in torch: those of the Wolfe conditions,
+# and how little every xᵢ changes in a bracket that is not searched further.
 C1, C2 = 1e-4, 0.9
-# A bracket is not searched further if no xᵢ changes more in it: not an option, as in torch.
 NARROW = 1e-9
-
-
-# ---- the direction
 
 
 def remember(state: State, s: Tensor, y: Tensor, history_size: int) -> None:
@@ -34,8 +34,7 @@ def remember(state: State, s: Tensor, y: Tensor, history_size: int) -> None:
     curvature = y.dot(s)
     if curvature > 1e-10:
         # ρ = 1 / yᵀs    (7.17)
-        newest = {"old_dirs": y, "old_stps": s, "ro": 1.0 / curvature}
-        for name, value in newest.items():
+        for name, value in {"old_dirs": y, "old_stps": s, "ro": 1.0 / curvature}.items():
             state[name] = [*state[name], value][-history_size:]
         # γ = yᵀs / yᵀy    (7.20)
         state["H_diag"] = curvature / y.dot(y)
@@ -60,9 +59,6 @@ def two_loop_recursion(state: State, grad: Tensor, history_size: int) -> Tensor:
     return r
 
 
-# ---- the length
-
-
 class Point(NamedTuple):
     """A trial of the line search: φ(t) = f(x + t d), the gradient there, the slope φ'(t) = gᵀd."""
 
@@ -70,6 +66,9 @@ class Point(NamedTuple):
     loss: float
     grad: Tensor
     slope: Tensor
+
+
+Phi = Callable[[Number], Point]
 
 
 def too_high(new: Point, start: Point) -> bool | Tensor:
@@ -100,9 +99,7 @@ def cubic_minimiser(a: Point, b: Point, bounds: tuple[Number, Number] | None = N
     return min(max(t, least), most)
 
 
-def strong_wolfe(
-    phi: Callable[[Number], Point], start: Point, t: Number, trials: int, d_max: Tensor
-) -> Point:
+def strong_wolfe(phi: Phi, start: Point, t: Number, trials: int, d_max: Tensor) -> Point:
     """Step outwards until a trial is good or a good t is bracketed, then zoom (algorithm 3.5)."""
     previous, new = start, phi(t)
     for trial in range(trials):
@@ -120,12 +117,9 @@ def strong_wolfe(
     return zoom(phi, start, [previous, new], trials - trial, d_max)
 
 
-def zoom(
-    phi: Callable[[Number], Point], start: Point, bracket: list[Point], trials: int, d_max: Tensor
-) -> Point:
+def zoom(phi: Phi, start: Point, bracket: list[Point], trials: int, d_max: Tensor) -> Point:
     """Narrow the bracket until a trial in it is good; else return its lower end (algorithm 3.6)."""
-    low = lower(bracket)
-    at_edge = False
+    low, at_edge = lower(bracket), False
     for _ in range(trials):
         a, b = bracket
         left, right = min(a.t, b.t), max(a.t, b.t)
@@ -156,43 +150,16 @@ def lower(bracket: list[Point]) -> int:
     return 0 if bracket[0].loss <= bracket[1].loss else 1
 
 
-# ---- the optimiser
-
-COUNT = Check(lambda value: isinstance(value, int) and value >= 1, "a whole number >= 1")
-
-
 class LBFGS(Optimizer):
-    """L-BFGS, on request with a line search for the strong Wolfe conditions.
+    """L-BFGS; with ``line_search_fn="strong_wolfe"`` it searches each step's length t.
 
-    A step calls the closure several times. The history takes 2 `history_size` times the memory of
-    the parameters, which may have any shapes and types but are one group on one device.
+    All parameters, of any shapes and types, are one group on one device (else ValueError). `step`
+    needs a closure that returns the loss (else TypeError) and calls it several times, for up to
+    `max_iter` iterations. It stops early after `max_eval` calls (5/4 `max_iter` if None), where no
+    gᵢ is above `tolerance_grad`, or where all xᵢ, or the loss, change by less than
+    `tolerance_change`. `lr` is t, or the first t that the search tries. The history of
+    `history_size` pairs takes 2 `history_size` times the memory of the parameters.
 
-    Parameters
-    ----------
-    params
-        Tensors, in one group.
-    lr
-        The length t of each iteration, or the first that the line search tries; >= 0.
-    max_iter, max_eval
-        Iterations in one step; calls of the closure after which none begins (5/4 `max_iter`).
-    tolerance_grad, tolerance_change
-        Stop when no gᵢ is larger; when no xᵢ, or the loss, changes by more.
-    history_size
-        Number of pairs to remember.
-    line_search_fn
-        None or ``"strong_wolfe"``.
-
-    Raises
-    ------
-    ValueError
-        If there is more than one group, or an option is out of range.
-    TypeError
-        If `step` is called without a closure, or the closure does not return a loss.
-    RuntimeError
-        If `step` finds another `line_search_fn`.
-
-    Examples
-    --------
     >>> x = torch.tensor([-1.2, 1.0], requires_grad=True)
     >>> optimizer = LBFGS([x], max_iter=50, line_search_fn="strong_wolfe")
     >>> def closure():
@@ -207,11 +174,8 @@ class LBFGS(Optimizer):
     """
 
     options: ClassVar[dict[str, Check]] = OPTIONS | {
-        "max_iter": COUNT,
-        "max_eval": COUNT,
-        "tolerance_grad": NON_NEGATIVE,
-        "tolerance_change": NON_NEGATIVE,
-        "history_size": COUNT,
+        **dict.fromkeys(["max_iter", "max_eval", "history_size"], COUNT),
+        **dict.fromkeys(["tolerance_grad", "tolerance_change"], NON_NEGATIVE),
     }
 
     def __init__(
@@ -231,23 +195,19 @@ class LBFGS(Optimizer):
 
     def add_param_group(self, param_group: Group) -> None:
         """Take the one group that there may be."""
-        super().add_param_group(param_group)
-        if len(self.param_groups) > 1:
-            del self.param_groups[1:]
+        if self.param_groups:
             raise ValueError("LBFGS takes one group: all parameters share one history and one t")
+        super().add_param_group(param_group)
 
     @torch.no_grad()
     def _step(self, closure: Closure | None = None) -> Any:
         if not callable(closure):
-            raise TypeError(
-                "LBFGS needs a closure, a function that computes the loss and its gradients anew: "
-                f"call step(closure); got {closure!r}"
-            )
+            needed = "LBFGS needs a closure, a function that computes the loss and its gradients"
+            raise TypeError(f"{needed}: call step(closure), got {closure!r}")
         group = self.param_groups[0]
-        if group["line_search_fn"] not in (None, "strong_wolfe"):
-            raise RuntimeError(
-                f"line_search_fn must be None or 'strong_wolfe', got {group['line_search_fn']!r}"
-            )
+        search = group["line_search_fn"]
+        if search not in (None, "strong_wolfe"):
+            raise RuntimeError(f"line_search_fn must be None or 'strong_wolfe', got {search!r}")
         max_iter, history_size = group["max_iter"], group["history_size"]
         tolerance_grad, tolerance_change = group["tolerance_grad"], group["tolerance_change"]
         # A tensor lr stays one, as in torch: what fills it anew changes the last t as well.
@@ -278,7 +238,7 @@ class LBFGS(Optimizer):
             if slope > -tolerance_change:
                 break
 
-            if group["line_search_fn"]:
+            if search:
                 phi = partial(self._trial, closure, [x.clone() for x in group["params"]], d)
                 start, trials = Point(0, loss, grad, slope), calls_allowed - state["func_evals"]
                 t, loss, grad, _ = strong_wolfe(phi, start, t, trials, d.abs().max())
@@ -287,7 +247,7 @@ class LBFGS(Optimizer):
             self._move(t, d)
             if iteration == max_iter:
                 break  # The next step evaluates what came of it, perhaps on another batch.
-            if not group["line_search_fn"]:
+            if not search:
                 _, loss, grad = self._evaluate(closure)
             if (
                 state["func_evals"] >= calls_allowed
