@@ -685,7 +685,7 @@ ERRORS: list[tuple[Callable[[], Any], Any, str]] = [
     (
         lambda: ours.OneCycleLR(sgd(), [0.1, 0.2], 9),
         ValueError,
-        r"max_lr must be one, or one for each of 1 groups, got \[0.1, 0.2\]",
+        r"max_lr must be one, or one for each of 1 groups, got 2",
     ),
     (lambda: ours.ReduceLROnPlateau(sgd(), factor=1.0), ValueError, r"factor must be in \[0, 1\)"),
     (
