@@ -27,21 +27,9 @@ from nndl.optim._options import OPTIONS, POSITIVE, Check
 from nndl.optim.optimizer import Group, Optimizer, ParamsT, State, as_real, scalar_dtype
 
 __all__ = [
-    "ASGD",
-    "SGD",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Muon",
-    "NAdam",
-    "RAdam",
-    "RMSprop",
-    "Rprop",
-    "SparseAdam",
-]
+    "ASGD", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam",
+    "RAdam", "RMSprop", "Rprop", "SparseAdam",
+]  # fmt: skip
 
 Number = float | Tensor
 Betas = tuple[float, float]
@@ -51,6 +39,11 @@ def arguments(given: dict[str, Any]) -> dict[str, Any]:
     """Keep a constructor's options of its ``locals()``."""
     others = {"self", "params", "__class__"}
     return {name: value for name, value in given.items() if name not in others}
+
+
+def pick(group: Group, *names: str) -> dict[str, Any]:
+    """Take the options of these names out of a group."""
+    return {name: group[name] for name in names}
 
 
 def zeros(like: Tensor, *names: str) -> State:
@@ -67,8 +60,6 @@ def with_penalty(param: Tensor, grad: Tensor, group: Group) -> Tensor:
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum, dampening, Nesterov.
 
-    Examples
-    --------
     >>> x = torch.tensor([3.0], requires_grad=True)
     >>> optimizer = SGD([x], lr=0.25, momentum=0.5)
     >>> for _ in range(2):
@@ -93,10 +84,8 @@ class SGD(Optimizer):
         maximize: bool = False,
     ) -> None:
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(
-                "SGD: nesterov needs momentum > 0 and dampening == 0, "
-                f"got momentum={momentum!r}, dampening={dampening!r}"
-            )
+            needed = "SGD: nesterov needs momentum > 0 and dampening == 0"
+            raise ValueError(f"{needed}, got momentum={momentum!r}, dampening={dampening!r}")
         super().__init__(params, arguments(locals()))
 
     def init_state(self, param: Tensor, grad: Tensor, group: Group) -> State:
@@ -121,16 +110,13 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """AdaGrad; the learning rate may decay as α / (1 + (t − 1) ``lr_decay``).
+    """AdaGrad (Duchi et al., 2011); ``lr_decay`` makes the learning rate α / (1 + (t − 1) decay).
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = Adagrad([x], lr=0.5)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([ 2.5000, -3.5000], requires_grad=True)
+    >>> Adagrad([x], lr=0.5).step()
+    >>> x.data
+    tensor([ 2.5000, -3.5000])
     """
 
     takes_sparse = True
@@ -169,16 +155,13 @@ class Adagrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """RMSprop, optionally centred and with momentum; ``alpha`` is the decay β of the average.
+    """RMSprop (Tieleman & Hinton, 2012), on request centred, with momentum; ``alpha`` is its β.
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = RMSprop([x], lr=0.5, alpha=0.75)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([ 2., -3.], requires_grad=True)
+    >>> RMSprop([x], lr=0.5, alpha=0.75).step()
+    >>> x.data
+    tensor([ 2., -3.])
     """
 
     def __init__(
@@ -217,16 +200,13 @@ class RMSprop(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Adadelta.
+    """Adadelta (Zeiler, 2012).
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = Adadelta([x], lr=1.0, rho=0.5, eps=1.0)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([ 1.6235, -2.6074], requires_grad=True)
+    >>> Adadelta([x], lr=1.0, rho=0.5, eps=1.0).step()
+    >>> x.data
+    tensor([ 1.6235, -2.6074])
     """
 
     def __init__(
@@ -248,21 +228,17 @@ class Adadelta(Optimizer):
     def update(self, param: Tensor, grad: Tensor, state: State, group: Group) -> None:
         """Apply ``rules.adadelta``."""
         tensors = param, with_penalty(param, grad, group), state["square_avg"], state["acc_delta"]
-        rates = {"lr": group["lr"], "rho": group["rho"], "eps": group["eps"]}
-        rules.adadelta(*as_real(*tensors), **rates)
+        rules.adadelta(*as_real(*tensors), **pick(group, "lr", "rho", "eps"))
 
 
 class Adam(Optimizer):
-    """Adam, and AMSGrad; with ``decoupled_weight_decay`` it is AdamW.
+    """Adam (Kingma & Ba, 2015), with ``amsgrad`` AMSGrad, with ``decoupled_weight_decay`` AdamW.
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = Adam([x], lr=0.5)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([ 2.5000, -3.5000], requires_grad=True)
+    >>> Adam([x], lr=0.5).step()
+    >>> x.data
+    tensor([ 2.5000, -3.5000])
     """
 
     def __init__(
@@ -314,14 +290,11 @@ def decayed(param: Tensor, grad: Tensor, group: Group) -> Tensor:
 class AdamW(Adam):
     """AdamW (Loshchilov & Hutter, 2019): Adam with decoupled weight decay.
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0], requires_grad=True)
-    >>> optimizer = AdamW([x], lr=0.5, weight_decay=0.1)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([2.3500], requires_grad=True)
+    >>> AdamW([x], lr=0.5, weight_decay=0.1).step()
+    >>> x.data
+    tensor([2.3500])
     """
 
     def __init__(
@@ -346,16 +319,13 @@ class AdamW(Adam):
 
 
 class Adamax(Optimizer):
-    """Adamax.
+    """Adamax (Kingma & Ba, 2015).
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = Adamax([x], lr=0.5)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([ 2.5000, -3.5000], requires_grad=True)
+    >>> Adamax([x], lr=0.5).step()
+    >>> x.data
+    tensor([ 2.5000, -3.5000])
     """
 
     def __init__(
@@ -382,16 +352,13 @@ class Adamax(Optimizer):
 
 
 class NAdam(Optimizer):
-    """NAdam.
+    """NAdam (Dozat, 2016).
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = NAdam([x], lr=0.5)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([ 2.4718, -3.4718], requires_grad=True)
+    >>> NAdam([x], lr=0.5).step()
+    >>> x.data
+    tensor([ 2.4718, -3.4718])
     """
 
     def __init__(
@@ -418,21 +385,18 @@ class NAdam(Optimizer):
         # Viewed as real first: torch adds the penalty to the real view here.
         param, grad, m, v = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
         grad = decayed(param, grad, group)
-        rates = {**moment_rates(group), "momentum_decay": group["momentum_decay"]}
+        rates = moment_rates(group) | pick(group, "momentum_decay")
         rules.nadam(param, grad, m, v, state["mu_product"], state["step"], **rates)
 
 
 class RAdam(Optimizer):
-    """RAdam.
+    """RAdam (Liu et al., 2020).
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = RAdam([x], lr=0.5)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([0., 0.], requires_grad=True)
+    >>> RAdam([x], lr=0.5).step()
+    >>> x.data
+    tensor([0., 0.])
     """
 
     def __init__(
@@ -463,8 +427,6 @@ class RAdam(Optimizer):
 class Adafactor(Optimizer):
     """Adafactor; ``d`` is the threshold that the root mean square of a step is clipped at.
 
-    Examples
-    --------
     >>> x = torch.ones(2, 3, requires_grad=True)
     >>> optimizer = Adafactor([x], lr=0.5)
     >>> x.square().sum().backward()
@@ -474,8 +436,7 @@ class Adafactor(Optimizer):
     """
 
     takes_complex = False
-    options: ClassVar[dict[str, Check]] = {
-        **OPTIONS,
+    options: ClassVar[dict[str, Check]] = OPTIONS | {
         "beta2_decay": Check(lambda value: value <= 0, "<= 0"),
         "eps": Check(
             lambda value: (value[0] is None or value[0] >= 0) and value[1] >= 0,
@@ -506,31 +467,20 @@ class Adafactor(Optimizer):
 
     def update(self, param: Tensor, grad: Tensor, state: State, group: Group) -> None:
         """Decay the weights (decoupled), then apply ``rules.adafactor``."""
-        lr, (eps1, eps2) = group["lr"], group["eps"]
-        rates = {"lr": lr, "beta2_decay": group["beta2_decay"], "eps1": eps1, "eps2": eps2}
+        rates = pick(group, "lr", "beta2_decay", "weight_decay")
+        rates["eps1"], rates["eps2"] = group["eps"]
         factors = state.get("row_var"), state.get("col_var"), state.get("variance")
-        rules.adafactor(
-            param,
-            grad,
-            *factors,
-            state["step"],
-            **rates,
-            clip=group["d"],
-            weight_decay=group["weight_decay"],
-        )
+        rules.adafactor(param, grad, *factors, state["step"], **rates, clip=group["d"])
 
 
 class ASGD(Optimizer):
     """Averaged SGD; the average θ is in the state, under ``"ax"``.
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = ASGD([x], lr=0.25, lambd=0.0)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([ 1.5000, -2.0000], requires_grad=True)
+    >>> ASGD([x], lr=0.25, lambd=0.0).step()
+    >>> x.data
+    tensor([ 1.5000, -2.0000])
     """
 
     def __init__(
@@ -557,21 +507,18 @@ class ASGD(Optimizer):
         param, grad, average = as_real(param, grad, state["ax"])
         grad = with_penalty(param, grad, group)
         scalars = state["eta"], state["mu"], state["step"]
-        rates = {"lr": group["lr"], "lambd": group["lambd"], "power": group["alpha"]}
-        rules.asgd(param, grad, average, *scalars, **rates, start=group["t0"])
+        rates = pick(group, "lr", "lambd") | {"power": group["alpha"], "start": group["t0"]}
+        rules.asgd(param, grad, average, *scalars, **rates)
 
 
 class Rprop(Optimizer):
     """Rprop, for full batches; ``etas`` are the factors (shrink, grow) of the step sizes.
 
-    Examples
-    --------
-    >>> x = torch.tensor([3.0, -4.0], requires_grad=True)
-    >>> optimizer = Rprop([x], lr=0.5)
+    >>> x = torch.nn.Parameter(torch.tensor([3.0, -4.0]))
     >>> x.square().sum().backward()
-    >>> optimizer.step()
-    >>> x
-    tensor([ 2.5000, -3.5000], requires_grad=True)
+    >>> Rprop([x], lr=0.5).step()
+    >>> x.data
+    tensor([ 2.5000, -3.5000])
     """
 
     def __init__(
@@ -603,19 +550,15 @@ class Muon(Optimizer):
 
     ``adjust_lr_fn`` scales α by the shape: "original" (the default), "match_rms_adamw".
 
-    Examples
-    --------
-    >>> x = torch.eye(2, requires_grad=True)
-    >>> optimizer = Muon([x], lr=0.5, weight_decay=0.0)
+    >>> x = torch.nn.Parameter(torch.eye(2))
     >>> (3 * x).square().sum().backward()
-    >>> optimizer.step()
+    >>> Muon([x], lr=0.5, weight_decay=0.0).step()
     >>> bool((x - torch.eye(2) / 2).abs().max() < 0.15)
     True
     """
 
     takes_complex = False
-    options: ClassVar[dict[str, Check]] = {
-        **OPTIONS,
+    options: ClassVar[dict[str, Check]] = OPTIONS | {
         "adjust_lr_fn": Check(
             lambda value: value in (None, "original", "match_rms_adamw"),
             'None, "original" or "match_rms_adamw"',
@@ -657,26 +600,14 @@ class Muon(Optimizer):
             ratio = 0.2 * math.sqrt(max(rows, columns))
         else:
             ratio = math.sqrt(max(1, rows / columns))
-        rules.muon(
-            param,
-            grad,
-            state["momentum_buffer"],
-            lr=group["lr"],
-            ratio=ratio,
-            weight_decay=group["weight_decay"],
-            momentum=group["momentum"],
-            nesterov=group["nesterov"],
-            coefficients=group["ns_coefficients"],
-            iterations=group["ns_steps"],
-            eps=group["eps"],
-        )
+        rates = pick(group, "lr", "weight_decay", "momentum", "nesterov", "eps") | {"ratio": ratio}
+        rates |= {"coefficients": group["ns_coefficients"], "iterations": group["ns_steps"]}
+        rules.muon(param, grad, state["momentum_buffer"], **rates)
 
 
 class SparseAdam(Optimizer):
     """Adam for sparse gradients (of embeddings): it touches only the rows that a gradient holds.
 
-    Examples
-    --------
     >>> layer = torch.nn.Embedding(4, 1, sparse=True)
     >>> start = layer.weight.detach().clone()
     >>> optimizer = SparseAdam(layer.parameters(), lr=0.5)
@@ -687,7 +618,7 @@ class SparseAdam(Optimizer):
     """
 
     takes_sparse = True
-    options: ClassVar[dict[str, Check]] = {**OPTIONS, "lr": POSITIVE, "eps": POSITIVE}
+    options: ClassVar[dict[str, Check]] = OPTIONS | {"lr": POSITIVE, "eps": POSITIVE}
 
     def __init__(
         self,
