@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sysconfig
 import warnings
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,15 @@ CASES = list(cases((*REAL, torch.float16, torch.bfloat16, torch.complex64, torch
 NAMES = sorted(set(INFO) - {"LBFGS"})
 # In these, torch keeps single-precision scalars, and casts them when it loads a float64 state.
 CAST_BY_TORCH = {"ASGD", "NAdam"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", NAMES)
