@@ -175,10 +175,10 @@ def amsgrad(
     beta2: float,
     eps: float,
 ) -> None:
-    """AMSGrad (Reddi, Kale & Kumar, 2018): Adam whose effective rate cannot grow again.
+    """AMSGrad (Reddi, Kale & Kumar, 2018): Adam that divides by the largest v so far, `largest`.
 
-    `largest` is the largest second moment so far. As in torch, the maximum is taken before the
-    bias correction, which the paper does without.
+    As in torch, the maximum is taken before the bias correction, which the paper does without: the
+    effective rate can't grow, once that correction has faded.
 
     Examples
     --------
