@@ -44,8 +44,6 @@ __all__ = [
 def sgd(param: Tensor, grad: Tensor, *, lr: float) -> None:
     """Gradient descent (Cauchy, 1847); with mini-batch gradients, SGD (Robbins & Monro, 1951).
 
-    Examples
-    --------
     >>> x = torch.tensor([3.0, 4.0])
     >>> sgd(x, torch.tensor([1.0, 16.0]), lr=0.25)
     >>> x
@@ -62,8 +60,6 @@ def momentum(
 
     Torch's `dampening` τ weakens each new gradient; it is 0 unless stated.
 
-    Examples
-    --------
     >>> x, v = torch.tensor([1.0]), torch.zeros(1)
     >>> for _ in range(2):
     ...     momentum(x, torch.tensor([1.0]), v, lr=0.1, rho=0.5)
@@ -79,8 +75,6 @@ def momentum(
 def nesterov(param: Tensor, grad: Tensor, velocity: Tensor, *, lr: float, rho: float) -> None:
     """Nesterov momentum (Nesterov, 1983; in the form of Sutskever et al., 2013, and torch).
 
-    Examples
-    --------
     >>> x, v = torch.tensor([1.0]), torch.zeros(1)
     >>> nesterov(x, torch.tensor([1.0]), v, lr=0.5, rho=0.5)
     >>> x, v
@@ -95,8 +89,6 @@ def nesterov(param: Tensor, grad: Tensor, velocity: Tensor, *, lr: float, rho: f
 def adagrad(param: Tensor, grad: Tensor, sum_sq: Tensor, *, lr: float, eps: float) -> None:
     """AdaGrad (Duchi, Hazan & Singer, 2011): `sum_sq` sums the squared gradients.
 
-    Examples
-    --------
     >>> x, s = torch.tensor([1.0, 1.0]), torch.zeros(2)
     >>> adagrad(x, torch.tensor([0.01, 100.0]), s, lr=0.5, eps=0.0)
     >>> x
@@ -113,8 +105,6 @@ def rmsprop(
 ) -> None:
     """RMSprop (Tieleman & Hinton, 2012): `mean_sq` is a moving average of squared gradients.
 
-    Examples
-    --------
     >>> x, s = torch.tensor([1.0]), torch.zeros(1)
     >>> rmsprop(x, torch.tensor([4.0]), s, lr=0.1, beta=0.75, eps=0.0)
     >>> x, s
@@ -143,8 +133,6 @@ def adam(
 
     `scratch`, if given, is overwritten: it saves the memory of a temporary.
 
-    Examples
-    --------
     >>> x, m, v = torch.tensor([3.0, 4.0]), torch.zeros(2), torch.zeros(2)
     >>> adam(x, torch.tensor([1.2, 16.0]), m, v, 1, lr=0.5, beta1=0.9, beta2=0.999, eps=0.0)
     >>> x
@@ -180,8 +168,6 @@ def amsgrad(
     As in torch, the maximum is taken before the bias correction, which the paper does without: the
     effective rate can't grow, once that correction has faded.
 
-    Examples
-    --------
     >>> x, m, v, largest = torch.ones(1), torch.zeros(1), torch.zeros(1), torch.zeros(1)
     >>> for t, g in enumerate([8.0, 0.0], start=1):
     ...     g = torch.tensor([g])
@@ -215,8 +201,6 @@ def adamax(
 ) -> None:
     """Adamax (Kingma & Ba, 2015, algorithm 2): Adam with the ∞-norm of the gradients so far.
 
-    Examples
-    --------
     >>> x, m, u = torch.tensor([3.0]), torch.zeros(1), torch.zeros(1)
     >>> for t, g in enumerate([4.0, 1.0], start=1):
     ...     adamax(x, torch.tensor([g]), m, u, t, lr=0.5, beta1=0.5, beta2=0.75, eps=0.0)
@@ -250,8 +234,6 @@ def nadam(
     `mu_product`, a 0-dim tensor that starts at 1, is the product of all μ so far. Torch keeps it in
     single precision even for a float64 `param`.
 
-    Examples
-    --------
     >>> x, m, v, product = torch.zeros(1), torch.zeros(1), torch.zeros(1), torch.ones(())
     >>> g, rates = torch.tensor([4.0]), {"lr": 0.5, "beta1": 0.9, "beta2": 0.999, "eps": 0.0}
     >>> nadam(x, g, m, v, product, 1, **rates, momentum_decay=0.0)
@@ -287,8 +269,6 @@ def radam(
 ) -> None:
     """RAdam (Liu et al., 2020): Adam that takes plain momentum steps until v̂ can be trusted.
 
-    Examples
-    --------
     >>> x, m, v = torch.tensor([3.0]), torch.zeros(1), torch.zeros(1)
     >>> radam(x, torch.tensor([4.0]), m, v, 1, lr=0.5, beta1=0.9, beta2=0.999, eps=0.0)
     >>> x
@@ -330,8 +310,6 @@ def rmsprop_graves(
 
     With ``mean=None`` it is not centred, with ``velocity=None`` it has no momentum.
 
-    Examples
-    --------
     >>> x, s, mean, v = torch.zeros(1), torch.zeros(1), torch.zeros(1), torch.zeros(1)
     >>> rates = {"lr": 0.5, "beta": 0.5, "eps": 0.0, "rho": 0.9}
     >>> rmsprop_graves(x, torch.tensor([4.0]), s, mean, v, **rates)
@@ -367,8 +345,6 @@ def adadelta(
 ) -> None:
     """Adadelta (Zeiler, 2012): the step has the unit of θ, from an average of earlier steps.
 
-    Examples
-    --------
     >>> x, s, d = torch.zeros(1), torch.zeros(1), torch.zeros(1)
     >>> adadelta(x, torch.tensor([4.0]), s, d, lr=1.0, rho=0.5, eps=1.0)
     >>> x, s, d
@@ -405,8 +381,6 @@ def adafactor(
     A matrix of shape (..., n, m) keeps `row` (..., n, 1) and `col` (..., 1, m), a vector keeps
     `variance`. Torch gives α and ε₁ their meaning here (its documentation says how and why).
 
-    Examples
-    --------
     >>> x, g = torch.ones(2, 2), torch.tensor([[1.0, 2.0], [2.0, 4.0]])
     >>> row, col = torch.zeros(2, 1), torch.zeros(1, 2)
     >>> rates = {"lr": 0.5, "beta2_decay": -0.8, "eps1": None, "eps2": 1e-3, "clip": 1.0}
@@ -465,8 +439,6 @@ def asgd(
     `eta`, the decaying learning rate, begins at `lr`, and `mu`, the weight of the newest θ, at 1.
     Torch keeps these 0-dim tensors in single precision even for a float64 `param`.
 
-    Examples
-    --------
     >>> x, mean, eta, mu = torch.zeros(1), torch.zeros(1), torch.tensor(0.5), torch.ones(())
     >>> g, rates = torch.ones(1), {"lr": 0.5, "lambd": 0.0, "power": 0.75, "start": 0.0}
     >>> for t in (1, 2, 3):
@@ -502,8 +474,6 @@ def rprop(
 
     Each coordinate has its own `step_size`; `previous` is the last gradient, 0 after a turn.
 
-    Examples
-    --------
     >>> x, g, size = torch.zeros(2), torch.tensor([3.0, -0.001]), torch.tensor([1.0, 1.0])
     >>> bounds = {"shrink": 0.5, "grow": 2.0, "smallest": 1e-6, "largest": 50.0}
     >>> rprop(x, g, torch.tensor([5.0, 1.0]), size, **bounds)
@@ -538,8 +508,6 @@ def muon(
 ) -> None:
     """Muon (Jordan et al., 2024): momentum whose update of a matrix is made orthogonal.
 
-    Examples
-    --------
     >>> x, g, v = torch.zeros(2, 2), torch.tensor([[0.0, 9.0], [0.1, 0.0]]), torch.zeros(2, 2)
     >>> rates = {"lr": 1.0, "ratio": 1.0, "weight_decay": 0.0, "momentum": 0.5, "eps": 1e-7}
     >>> coefficients = (3.4445, -4.775, 2.0315)
@@ -562,8 +530,6 @@ def newton_schulz(
 ) -> Tensor:
     """Push all singular values of `matrix` (n, m) towards 1, in bfloat16, without computing them.
 
-    Examples
-    --------
     >>> x = newton_schulz(torch.diag(torch.tensor([8.0, 1.0])), (3.4445, -4.775, 2.0315), 5, 1e-7)
     >>> bool((x.float().diag() - 1).abs().max() < 0.35)
     True
@@ -585,8 +551,6 @@ def newton_schulz(
 def l2_penalty(param: Tensor, grad: Tensor, weight_decay: float) -> Tensor:
     """Return the gradient of the loss + λ/2 ‖θ‖² (Krogh & Hertz, 1991), as a new tensor.
 
-    Examples
-    --------
     >>> l2_penalty(torch.tensor([3.0]), torch.tensor([6.0]), 0.5)
     tensor([7.5000])
     """
@@ -599,8 +563,6 @@ def l2_penalty(param: Tensor, grad: Tensor, weight_decay: float) -> Tensor:
 def decay_weights(param: Tensor, *, lr: float, weight_decay: float) -> None:
     """Decoupled weight decay (Loshchilov & Hutter, 2019): shrink θ without touching the gradient.
 
-    Examples
-    --------
     >>> x = torch.tensor([3.0])
     >>> decay_weights(x, lr=0.5, weight_decay=0.5)
     >>> x
@@ -613,8 +575,6 @@ def decay_weights(param: Tensor, *, lr: float, weight_decay: float) -> None:
 def sparse_adagrad(param: Tensor, grad: Tensor, sum_sq: Tensor, *, lr: float, eps: float) -> None:
     """AdaGrad for a sparse `grad`: the equations of ``adagrad``, at the rows that it holds.
 
-    Examples
-    --------
     >>> x, s = torch.zeros(3), torch.zeros(3)
     >>> sparse_adagrad(x, torch.tensor([0.0, 4.0, 0.0]).to_sparse(), s, lr=0.5, eps=0.0)
     >>> x, s
@@ -643,8 +603,6 @@ def sparse_adam(
 ) -> None:
     """Adam for a sparse `grad`: what the gradient does not hold keeps its moments and its value.
 
-    Examples
-    --------
     >>> x, m, v = torch.zeros(3), torch.zeros(3), torch.zeros(3)
     >>> g = torch.tensor([0.0, 4.0, 0.0]).to_sparse()
     >>> sparse_adam(x, g, m, v, 1, lr=0.5, beta1=0.5, beta2=0.5, eps=0.0)
