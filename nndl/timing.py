@@ -6,7 +6,6 @@ two times that were taken in turn says something about the code.
 
 import gc
 import math
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nndl._checks import whole_number
+
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
 
 __all__ = ["WORKLOADS", "Timing", "measure", "parameters", "resnet50_shapes"]
 
@@ -178,10 +182,15 @@ def measure(
 
 def _mean(function: Callable[[], object], calls: int) -> tuple[float, float]:
     """Return the processor time and the page faults of one call, both means of so many calls."""
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    faults = _page_faults()
     begin = time.process_time()
     for _ in range(calls):
         function()
     seconds = time.process_time() - begin
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+    faults = _page_faults() - faults
     return seconds / calls, faults / calls
+
+
+def _page_faults() -> float:
+    """Count this process's page faults so far; NaN where the system does not tell (Windows)."""
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_minflt) if resource else math.nan

@@ -262,7 +262,8 @@ class Adam(Optimizer):
 
     def update(self, param: Tensor, grad: Tensor, state: State, group: Group) -> None:
         """Decay the weights, then apply ``rules.adam`` or ``rules.amsgrad``."""
-        grad = decayed(param, grad, group)
+        if group["weight_decay"]:
+            grad = decayed(param, grad, group)
         param, grad, m, v = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
         step, rates = state["step"], moment_rates(group)
         if group["amsgrad"]:
@@ -281,9 +282,8 @@ def moment_rates(group: Group) -> dict[str, Any]:
 def decayed(param: Tensor, grad: Tensor, group: Group) -> Tensor:
     """Apply weight decay of either kind, and return the gradient to go on with."""
     if not group["decoupled_weight_decay"]:
-        return with_penalty(param, grad, group)
-    if group["weight_decay"]:
-        rules.decay_weights(param, lr=group["lr"], weight_decay=group["weight_decay"])
+        return rules.l2_penalty(param, grad, group["weight_decay"])
+    rules.decay_weights(param, lr=group["lr"], weight_decay=group["weight_decay"])
     return grad
 
 
@@ -384,7 +384,8 @@ class NAdam(Optimizer):
         """Decay the weights, then apply ``rules.nadam``."""
         # Viewed as real first: torch adds the penalty to the real view here.
         param, grad, m, v = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
-        grad = decayed(param, grad, group)
+        if group["weight_decay"]:
+            grad = decayed(param, grad, group)
         rates = moment_rates(group) | pick(group, "momentum_decay")
         rules.nadam(param, grad, m, v, state["mu_product"], state["step"], **rates)
 
@@ -420,7 +421,8 @@ class RAdam(Optimizer):
         """Decay the weights, then apply ``rules.radam``."""
         # Viewed as real first: torch adds the penalty to the real view here.
         param, grad, m, v = as_real(param, grad, state["exp_avg"], state["exp_avg_sq"])
-        grad = decayed(param, grad, group)
+        if group["weight_decay"]:
+            grad = decayed(param, grad, group)
         rules.radam(param, grad, m, v, state["step"], **moment_rates(group))
 
 

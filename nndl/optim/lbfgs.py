@@ -269,7 +269,7 @@ class LBFGS(Optimizer):
         params = self.param_groups[0]["params"]
         self.state[params[0]]["func_evals"] += 1
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in params]
-        dense = as_real(*[grad.to_dense() if grad.is_sparse else grad for grad in grads])
+        dense = [as_real(grad.to_dense() if grad.is_sparse else grad)[0] for grad in grads]
         return returned, loss, torch.cat([grad.reshape(-1) for grad in dense])
 
     def _trial(self, closure: Closure, x: list[Tensor], d: Tensor, t: Number) -> Point:
@@ -281,7 +281,7 @@ class LBFGS(Optimizer):
         return Point(t, loss, grad, grad.dot(d))
 
     def _move(self, t: Number, d: Tensor) -> None:
-        params = as_real(*self.param_groups[0]["params"])
+        params = [as_real(param)[0] for param in self.param_groups[0]["params"]]
         parts = torch.split(d, [param.numel() for param in params])
         for param, part in zip(params, parts, strict=True):
             param.add_(part.view_as(param), alpha=t)

@@ -410,9 +410,11 @@ def scalar_dtype() -> torch.dtype:
     return torch.float64 if default == torch.float64 else torch.float32
 
 
-def as_real(*tensors: Tensor | None) -> tuple[Any, ...]:
-    """View complex tensors of one parameter as real ones with a last dimension of 2."""
-    return tuple(t if t is None or not t.is_complex() else torch.view_as_real(t) for t in tensors)
+def as_real(param: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
+    """View a complex parameter, and what belongs to it, as real with a last dimension of 2."""
+    if not param.is_complex():
+        return param, *others
+    return tuple(None if t is None else torch.view_as_real(t) for t in (param, *others))
 
 
 def _without_params(group: Group) -> Group:
