@@ -3,7 +3,7 @@
 import inspect
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -19,13 +19,7 @@ from nndl.optim import clip_grad, swa_utils
 STEPS = 60
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors gain nothing from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def wrong(module: ModuleType, right: str, changed: str) -> Any:

@@ -2,7 +2,7 @@
 
 import inspect
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from itertools import count
@@ -25,13 +25,7 @@ STEPS = 60
 Make = Callable[..., torch.optim.Optimizer]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors gain nothing from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ---- what is minimised: each problem makes its parameters and a loss that depends on the step

@@ -6,7 +6,6 @@ import pickle
 import shutil
 import sysconfig
 import warnings
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -38,13 +37,7 @@ NAMES = sorted(set(INFO) - {"LBFGS"})
 CAST_BY_TORCH = {"ASGD", "NAdam"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors gain nothing from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("name", NAMES)
