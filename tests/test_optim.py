@@ -25,6 +25,7 @@ from optim_harness import (
     plain,
     same,
 )
+from torch._inductor.utils import run_and_get_code
 from torch.testing._internal.common_optimizers import OptimizerErrorEnum
 from wrong_optim import WRONG
 
@@ -407,10 +408,27 @@ HEADERS = Path(sysconfig.get_path("include"), "Python.h")
 CAN_COMPILE = shutil.which("g++") is not None and HEADERS.exists()
 
 
-@pytest.mark.skipif(
+needs_compiler = pytest.mark.skipif(
     not (CAN_COMPILE or os.environ.get("CI") == "true"),
     reason="torch.compile needs g++ and Python's headers",
 )
+
+
+@needs_compiler
+def test_a_compiled_step_is_one_loop_with_the_powers_in_it() -> None:
+    param = leaf(30, 40)
+    param.grad = torch.ones(30, 40)
+    optimizer = optim.Adam([param])
+    optimizer.compile()
+    optimizer.step()
+    _, (code,) = run_and_get_code(optimizer.step)
+    before, *loops = code.split("for(")
+    assert len(loops) == 1
+    assert "std::pow(" not in before
+    assert loops[0].count("std::pow(") == 2
+
+
+@needs_compiler
 @pytest.mark.parametrize("name", ["Adam", "SGD"])
 def test_a_compiled_step_stays_near_the_plain_one(name: str) -> None:
     """Within 2e-5 of the distance travelled, over 60 steps with a change of the learning rate."""
