@@ -53,7 +53,7 @@ def test_equals_torch_bit_for_bit_on_torchs_own_inputs(
         print(f" {name}: {len(mine)} of torch's inputs, {STEPS} steps each, bit for bit", end="")
 
 
-def test_all_of_torchs_inputs_are_there() -> None:
+def test_all_of_torchs_inputs_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     """Two types at least for each input of torch's, and every class of torch.optim."""
     tried = {(case.name, case.number) for case in CASES}
     for name in NAMES:
@@ -62,6 +62,10 @@ def test_all_of_torchs_inputs_are_there() -> None:
     theirs = {name for name in dir(torch.optim) if isinstance(getattr(torch.optim, name), type)}
     assert theirs <= set(optim.__all__)
     assert len(CASES) > 450
+    searched = len(INFO["LBFGS"].optim_inputs_func(device="cpu"))
+    with capsys.disabled():
+        print(f"\n{len(CASES)} cases of torch's own inputs here", end="")
+        print(f", and {searched} inputs of L-BFGS in test_lbfgs.py")
 
 
 @pytest.mark.parametrize("wrong", WRONG)
