@@ -56,8 +56,8 @@ def resnet50_shapes() -> list[Shape]:
     return [*shapes, (1000, inputs), (1000,)]
 
 
-#: What the optimisers are measured on: tensors so small that only Python's overhead counts, the
-#: network of Part II, and a network so large that only memory counts.
+#: The shapes that optimisers are measured on. Tensors so small that only Python's overhead counts,
+#: the network of Part II, and a network so large that only memory counts.
 WORKLOADS: dict[str, list[Shape]] = {
     "Linear(2, 1)": [(1, 2), (1,)],
     "Net": [(32, 1, 3, 3), (32,), (64, 32, 3, 3), (64,), (128, 9216), (128,), (10, 128), (10,)],
