@@ -57,6 +57,8 @@ def layered(sizes: Sequence[Point], edges: Sequence[Pair], chain: Sequence[bool]
         For each box whether it is one of those that should stand in a straight column.
     """
     boxes = len(sizes)
+    if not boxes:
+        return Layout((), (), 0.0, 0.0)
     lanes = Counter(edges)
     layers, chains = _with_bends(boxes, lanes)
     widths = [width for width, _ in sizes] + [0.0] * (sum(map(len, layers)) - boxes)
@@ -64,13 +66,13 @@ def layered(sizes: Sequence[Point], edges: Sequence[Pair], chain: Sequence[bool]
         for bend in through[1:-1]:
             widths[bend] = _LANE * (lanes[edge] - 1)
 
-    # A long line that bends is harder to follow than a short one that slants.
+    # The chain of operations should be upright first of all, then the long lines.
     pulls: dict[Pair, float] = {}
     for through in chains.values():
         for lower, upper in pairwise(through):
             bends = (lower >= boxes) + (upper >= boxes)
-            straight = all(node >= boxes or chain[node] for node in (lower, upper))
-            pulls[lower, upper] = (1.0, 3.0, 8.0)[bends] * (16.0 if straight else 1.0)
+            operations = not bends and chain[lower] and chain[upper]
+            pulls[lower, upper] = 16.0 if operations else (1.0, 3.0, 8.0)[bends]
     order = _fewest_crossings(layers, list(pulls))
     x = _straightened(_places(order, pulls, widths), order, pulls, widths)
     left = min(x[node] - widths[node] / 2 for node in range(len(widths)))
@@ -103,7 +105,7 @@ def _with_bends(
     graph = nx.DiGraph(list(edges))
     graph.add_nodes_from(range(boxes))
     level = _levels(graph)
-    layers: list[list[int]] = [[] for _ in range(max(level.values(), default=0) + 1)]
+    layers: list[list[int]] = [[] for _ in range(max(level.values()) + 1)]
     for node in range(boxes):
         layers[level[node]].append(node)
     chains: dict[Pair, tuple[int, ...]] = {}
@@ -122,7 +124,7 @@ def _levels(graph: "nx.DiGraph[int]") -> dict[int, int]:
     # At first a box is as low as it can be: the longest path down to a root.
     lowest = nx.topological_generations(graph)
     level = {node: number for number, layer in enumerate(lowest) for node in layer}
-    top = max(level.values(), default=0)
+    top = max(level.values())
     moved = True
     while moved:
         moved = False
@@ -258,7 +260,8 @@ def _straightened(
                         run.append(node)
                         low, high = both
                         continue
-                x[run] = np.clip(np.median(x[run]), low, high)
+                if run:
+                    x[run] = np.clip(np.median(x[run]), low, high)
                 if node is not None:
                     run, (low, high) = [node], room(node)
     return x
@@ -310,7 +313,8 @@ def _routes(
         # As far below or above the other end as the side allows.
         wanted = [min(max(other - float(x[node]), -half), half) for other, _, _ in arriving]
         asides = _nearest(wanted, [1.0] * len(wanted), [step] * (len(wanted) - 1))
-        asides -= max(asides[-1] - half, 0.0) + min(asides[0] + half, 0.0)
+        steps = step * np.arange(len(asides))
+        asides = np.clip(asides - steps, -half, half - steps[-1]) + steps
         for aside, (_, edge, lane) in zip(asides, arriving, strict=True):
             port[node, top, edge, lane] = float(x[node] + aside)
 

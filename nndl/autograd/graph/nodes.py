@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import networkx as nx
 from torch.autograd.function import BackwardCFunction
+from torch.autograd.graph import Node as TorchNode
 
 from nndl.autograd.graph.saved import Saved, Storages, counted, record
 
@@ -15,6 +16,8 @@ __all__ = ["Graph", "Node", "walk"]
 
 Kind = Literal["function", "leaf"]
 Names = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+_MOST_OF_TORCH = 10_000
 
 
 @dataclass(frozen=True)
@@ -210,11 +213,16 @@ def walk(*outputs: Any, forward: Any = (), names: Names = ()) -> Graph:
     TypeError
         If something is neither a tensor nor a node.
     ValueError
-        If there is no output, or one without a graph.
+        If there is no output, or one without a graph, or if torch's graph has more than 10,000
+        nodes.
 
     Notes
     -----
     Reading a saved tensor of torch's calls the unpack hook that it was saved with, if any.
+
+    There is a limit for torch's graphs because version 2.13 frees the nodes that Python has looked
+    at by recursion. After a walk along a chain of some ten thousands, the program would crash when
+    the chain is given up. Our graphs may be of any size.
 
     Examples
     --------
@@ -320,6 +328,11 @@ def _in_order(starts: list[Any]) -> list[Any]:
         for other in _producers(waiting.pop()):
             if other not in consumers:
                 waiting.append(other)
+                if len(consumers) >= _MOST_OF_TORCH and isinstance(other, TorchNode):
+                    raise ValueError(
+                        f"torch's graph has more than {_MOST_OF_TORCH:,} nodes: had Python looked "
+                        "at them all, torch might crash when it frees them. Walk a smaller graph"
+                    )
             consumers[other] = consumers.get(other, 0) + 1
     ready = [node for node in reversed(dict.fromkeys(starts)) if consumers[node] == 0]
     found = []
@@ -351,28 +364,35 @@ def _saved_attributes(kind: "type[Any]") -> tuple[str, ...]:
 def _saved_by(node: Any, storages: Storages) -> tuple[tuple[Saved, ...], bool]:
     """Return what the node saves, and whether that was freed."""
     # Ours lists what it saves, torch's has an attribute for each.
-    own = getattr(node, "saved", None)
-    names = map(str, range(len(own))) if own is not None else _saved_attributes(type(node))  # type: ignore[arg-type]
+    if isinstance(node, TorchNode):
+        freed = False
+        names = _saved_attributes(type(node))
+        reads = [(name.removeprefix("_saved_"), partial(getattr, node, name)) for name in names]
+    else:
+        freed = node.freed
+        reads = [
+            (str(place), partial(kept.unpack, node))
+            for place, kept in enumerate(node.saved)
+            if kept is not None
+        ]
     found: list[Saved] = []
-    freed = bool(getattr(node, "freed", False))
-    for name in names:
-        label = name.removeprefix("_saved_")
+    for name, read in reads:
         try:
-            value = getattr(node, name) if own is None else own[int(name)].unpack(node)
+            value = read()
         except RuntimeError as error:
             # Only by torch's words can the two be told apart.
             if "inplace operation" in str(error):
-                found.append(Saved(label, None, None, 0, None, changed=True))
+                found.append(Saved(name, None, None, 0, None, changed=True))
             elif "freed" in str(error):
                 freed = True
             else:
                 raise
             continue
         if is_tensor(value):
-            found.append(record(label, value, storages))
+            found.append(record(name, value, storages))
         elif isinstance(value, (tuple, list)):
             for number, tensor in enumerate(value):
                 if is_tensor(tensor):
-                    place = str(number) if name == "saved_tensors" else f"{label}[{number}]"
+                    place = str(number) if name == "saved_tensors" else f"{name}[{number}]"
                     found.append(record(place, tensor, storages))
     return tuple(found), freed

@@ -46,6 +46,7 @@ class Saved:
 
 
 def counted(number: int, word: str) -> str:
+    """Return ``"1 byte"``, ``"2,000 bytes"``."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
@@ -62,23 +63,26 @@ class Storages:
         self._numbers: dict[int, int] = {}
 
     def number(self, tensor: Any) -> int:
+        """Return the number of the memory that `tensor` lies in, a new one if it has none yet."""
         storage = tensor.data.untyped_storage()
-        ref: Any = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-        if ref.cdata not in self._numbers:
-            self._numbers[ref.cdata] = len(self.refs)
-            self.refs.append(ref)
+        if storage._cdata not in self._numbers:
+            self._numbers[storage._cdata] = len(self.refs)
+            self.refs.append(StorageWeakRef(storage))  # type: ignore[no-untyped-call]
             self.sizes.append(storage.nbytes())
-        return self._numbers[ref.cdata]
+        return self._numbers[storage._cdata]
 
     def find(self, tensor: Any) -> int | None:
+        """Return that number, or None if the memory wasn't met."""
         return self._numbers.get(tensor.data.untyped_storage()._cdata)
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all the pieces."""
         return sum(self.sizes)
 
 
 def record(name: str, tensor: Any, storages: Storages) -> Saved:
+    """Describe a saved tensor, torch's or ours."""
     data = tensor.data
     if data.layout is not torch.strided:
         raise NotImplementedError(
