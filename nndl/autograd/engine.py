@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import TypeVar
 
 import torch
 
@@ -11,8 +10,6 @@ from nndl.autograd.grad_mode import set_grad_enabled
 from nndl.autograd.tensor import Tensor
 
 __all__ = ["backward", "grad"]
-
-T = TypeVar("T")
 
 
 def backward(
@@ -110,8 +107,8 @@ def grad(
     return tuple(received)
 
 
-def _listed(tensors: Tensor | Sequence[T]) -> list[Tensor | T]:
-    return [tensors] if not isinstance(tensors, Sequence) else list(tensors)
+def _listed(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
 
 
 def _starts(
@@ -119,7 +116,9 @@ def _starts(
 ) -> list[tuple[Node, Tensor]]:
     """Return the nodes to begin from, each with its gradient."""
     outputs = _listed(tensors)
-    given = _listed(grads) if grads is not None else [None] * len(outputs)
+    given: list[Tensor | None] = [None] * len(outputs)
+    if grads is not None:
+        given = [grads] if isinstance(grads, Tensor) else list(grads)
     if len(given) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients")
     starts = []

@@ -73,7 +73,7 @@ class Pow(Function):
 
     def forward(self, a: Tensor, b: Tensor) -> Any:
         result = Tensor(a.data**b.data)
-        self.save_for_backward(a, b, result)
+        self.save_for_backward(a, b, result if self.needs_input_grad[1] else None)
         return result
 
     def backward(self, grad: Tensor) -> Any:
@@ -225,14 +225,15 @@ class Expand(Function):
 
 
 class Sum(Function):
-    """Add up along dimensions, which stay with size 1; each summand has the gradient of the sum."""
+    """Add up along dimensions; each summand has the gradient of the sum."""
 
-    def forward(self, x: Tensor, *, dims: tuple[int, ...]) -> Any:
+    def forward(self, x: Tensor, *, dims: tuple[int, ...], keepdim: bool) -> Any:
         self.shape = x.shape
-        return x.data.sum(dims, keepdim=True)
+        self.kept = [1 if d in dims else size for d, size in enumerate(x.shape)]
+        return x.data.sum(dims, keepdim)
 
     def backward(self, grad: Tensor) -> Any:
-        return grad.expand(*self.shape)
+        return grad.reshape(*self.kept).expand(*self.shape)
 
 
 class Reshape(Function):

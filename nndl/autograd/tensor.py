@@ -360,10 +360,7 @@ class Tensor:
 
     def sum(self, dim: Axis = None, keepdim: bool = False) -> "Tensor":
         """Return the sum over the given dimensions, or over all."""
-        dims = self._dimensions(dim)
-        total = functions.Sum.apply(self, dims=dims) if dims else self
-        kept = [size for d, size in enumerate(self.shape) if d not in dims]
-        return total if keepdim else total.reshape(*kept)
+        return functions.Sum.apply(self, dims=self._dimensions(dim), keepdim=keepdim)
 
     def mean(self, dim: Axis = None, keepdim: bool = False) -> "Tensor":
         """Return the mean over the given dimensions, or over all."""
@@ -448,8 +445,9 @@ class Tensor:
         return self.data.clone().numpy()
 
     def _dimensions(self, dim: Axis) -> tuple[int, ...]:
-        """Return the dimensions that `dim` means, counted from 0."""
-        dims = tuple(range(self.ndim)) if dim is None else dim if isinstance(dim, tuple) else (dim,)
+        """Return the dimensions that `dim` means, counted from 0; None and () mean all."""
+        dims = dim if isinstance(dim, tuple) else (dim,) if dim is not None else ()
+        dims = dims or tuple(range(self.ndim))
         for d in dims:
             if not -self.ndim <= d < self.ndim:
                 raise IndexError(
