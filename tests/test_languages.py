@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 CHAPTERS = sorted(path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.md"))
 # The published notes make so many statements; each document's are numbered from 01.
-STATEMENTS = {"part1": {"001": 75}, "part2": {"000": 58, "002": 22}}
+STATEMENTS = {"part1": {"001": 75}, "part2": {"000": 58, "002": 22}, "part3": {"003": 35}}
 
 DIRECTIVE = re.compile(r"^[`:]{3,}\{(?P<name>[\w:-]+)\}[ ]*(?P<argument>[^\n]*)$", re.MULTILINE)
 OPTION = re.compile(r"^:(?P<key>[\w-]+):[ ]*(?P<value>[^\n]*)$", re.MULTILINE)

@@ -34,7 +34,7 @@ BOOK = ROOT / "book"
 TOC = {"zh": ROOT / "_toc.yml", "en": ROOT / "_toc.en.yml"}
 FIGURE = {"zh": "图 {}", "en": "Fig. {}"}
 # Pages that are made by the site's own directives; a notebook of them would be empty.
-SITE_ONLY = ("api", "references")
+SITE_ONLY = ("api", "claims", "glossary", "references")
 
 _DIRECTIVE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}(?P<argument>[^\n]*)\n"
@@ -86,7 +86,7 @@ def read_edition(lang: str) -> Edition:
     """Collect titles, labels and figure numbers; figures count through the book, as on the site."""
     edition = Edition(lang, citations=dict(parse_file(BOOK / "references.bib").entries))
     figures = 0
-    for page in pages(lang):
+    for page in [*pages(lang), *SITE_ONLY]:
         text = prose(page, lang)
         title = _TITLE.search(text)
         if title is None:
@@ -174,6 +174,7 @@ class PageRewriter:
         name, text = match["name"], match["text"]
         rewriters: dict[str, Callable[[str], str]] = {
             "claim": lambda number: f"[{number}]",
+            "term": lambda text: _explicit(text)[0] or text,
             "doc": self._doc_role,
             "ref": self._ref_role,
             "numref": self._ref_role,
@@ -188,13 +189,16 @@ class PageRewriter:
     def _doc_role(self, text: str) -> str:
         words, doc = _explicit(text)
         doc = self._resolve(doc)
-        return f"[{words or self.edition.titles[doc]}]({self._notebook('/' + doc)})"
+        words = words or self.edition.titles[doc]
+        return words if doc in SITE_ONLY else f"[{words}]({self._notebook('/' + doc)})"
 
     def _ref_role(self, text: str) -> str:
         words, label = _explicit(text)
         target = self.edition.labels[label]
         if words is None or "%s" in words or "{number}" in words:
             words = target.words
+        if target.doc in SITE_ONLY:
+            return words
         if target.doc == self.page:
             return f"[{words}](#{label})"
         return f"[{words}]({self._notebook('/' + target.doc)})"
@@ -206,7 +210,7 @@ class PageRewriter:
 
     def _link(self, match: re.Match[str]) -> str:
         doc = self._resolve(match["target"])
-        if doc not in self.edition.titles:
+        if doc not in self.edition.titles or doc in SITE_ONLY:
             return match[0]
         return f"]({self._notebook('/' + doc)})"
 
