@@ -37,7 +37,29 @@ Domain = tuple[tuple[float, float], tuple[float, float]]
 
 
 class Op:
-    """An operator: calling it runs ``forward``; ``backward`` computes the gradients."""
+    """An operator: calling it runs ``forward``; ``backward`` computes the gradients.
+
+    Attributes
+    ----------
+    params, grads
+        The parameters, and their gradients under the same names.
+
+    Examples
+    --------
+    >>> class Square(Op):
+    ...     def forward(self, inputs):
+    ...         self.params["x"] = inputs
+    ...         return inputs**2
+    ...
+    ...     def backward(self):
+    ...         self.grads["x"] = 2 * self.params["x"]
+    >>> square = Square()
+    >>> square([1.0, 3.0])
+    tensor([1., 9.])
+    >>> square.backward()
+    >>> square.grads["x"]
+    tensor([2., 6.])
+    """
 
     def __init__(self) -> None:
         self.params: dict[str, Tensor] = {}
@@ -165,6 +187,16 @@ class Objective(Op):
         A starting point from which the optimisers differ visibly.
     variables
         Names of the two coordinates, as mathtext.
+
+    Examples
+    --------
+    One point, or a grid of them; the gradient at a minimum is 0.
+
+    >>> bowl = OptimizedFunction([0.2, 2.0])
+    >>> bowl(torch.ones(2, 100, 100)).shape
+    torch.Size([100, 100])
+    >>> bowl.gradient(torch.tensor(bowl.minima[0]))
+    tensor([0., 0.])
     """
 
     name: str

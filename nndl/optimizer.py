@@ -27,7 +27,20 @@ __all__ = [
 
 
 class Model(Protocol):
-    """What an optimiser needs of a model: parameters, and gradients under the same names."""
+    """What an optimiser needs of a model: parameters, and gradients under the same names.
+
+    Examples
+    --------
+    Any object with these two dictionaries will do.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(
+    ...     params={"w": torch.tensor([1.0, 2.0])}, grads={"w": torch.tensor([4.0, 8.0])}
+    ... )
+    >>> SimpleBatchGD(init_lr=0.25, model=model).step()
+    >>> model.params["w"]
+    tensor([0., 0.])
+    """
 
     params: dict[str, Tensor]
     grads: dict[str, Tensor]
@@ -49,6 +62,24 @@ class Optimizer(ABC):
         If `init_lr` is not a number, or `model` has no dictionaries ``params`` and ``grads``.
     ValueError
         If `init_lr` is negative, NaN or infinite, or the model has no parameter.
+
+    Examples
+    --------
+    A subclass says how one step goes; here every coordinate moves by the learning rate.
+
+    >>> from nndl.op import OptimizedFunction
+    >>> class SignDescent(Optimizer):
+    ...     @torch.no_grad()
+    ...     def step(self):
+    ...         for name, param in self.model.params.items():
+    ...             param -= self.init_lr * self.model.grads[name].sign()
+    >>> model = OptimizedFunction([0.5, 2.0])
+    >>> optimizer = SignDescent(init_lr=0.5, model=model)
+    >>> _ = model(torch.tensor([3.0, -4.0]))
+    >>> model.backward()
+    >>> optimizer.step()
+    >>> model.params["x"]
+    tensor([ 2.5000, -3.5000])
     """
 
     def __init__(self, init_lr: float, model: Model) -> None:
@@ -164,6 +195,20 @@ class Momentum(Optimizer):
     delta_x
         The velocity of each parameter by name: a decaying sum of gradients. The learning rate is
         not inside, so that a change of it acts at once.
+
+    Examples
+    --------
+    The gradient is the same in both steps, so the velocity is 1.5 times the gradient.
+
+    >>> from nndl.op import OptimizedFunction
+    >>> model = OptimizedFunction([0.5, 2.0])
+    >>> optimizer = Momentum(init_lr=0.25, model=model, rho=0.5)
+    >>> for _ in range(2):
+    ...     _ = model(torch.tensor([3.0, 4.0]))
+    ...     model.backward()
+    ...     optimizer.step()
+    >>> model.grads["x"], optimizer.delta_x["x"]
+    (tensor([ 3., 16.]), tensor([ 4.5000, 24.0000]))
     """
 
     def __init__(self, init_lr: float, model: Model, rho: float) -> None:
@@ -189,6 +234,19 @@ class Nesterov(Momentum):
     """Nesterov momentum; ``torch.optim.SGD(momentum=rho, nesterov=True)``.
 
     It has the parameters and the state of ``Momentum``, and another rule.
+
+    Examples
+    --------
+    The first step is 1 + ρ times that of gradient descent.
+
+    >>> from nndl.op import OptimizedFunction
+    >>> model = OptimizedFunction([0.5, 2.0])
+    >>> optimizer = Nesterov(init_lr=0.25, model=model, rho=0.5)
+    >>> _ = model(torch.tensor([3.0, 4.0]))
+    >>> model.backward()
+    >>> optimizer.step()
+    >>> model.params["x"]
+    tensor([ 1.8750, -2.0000])
     """
 
     def nesterov(
@@ -221,6 +279,19 @@ class Adagrad(Optimizer):
     ----------
     G
         The sum of squared gradients of each parameter, by name.
+
+    Examples
+    --------
+    In each coordinate the first step has length α, however large the gradient.
+
+    >>> from nndl.op import OptimizedFunction
+    >>> model = OptimizedFunction([0.5, 2.0])
+    >>> optimizer = Adagrad(init_lr=0.5, model=model, epsilon=0.0)
+    >>> _ = model(torch.tensor([3.0, 4.0]))
+    >>> model.backward()
+    >>> optimizer.step()
+    >>> model.params["x"], optimizer.G["x"]
+    (tensor([2.5000, 3.5000]), tensor([  9., 256.]))
     """
 
     def __init__(self, init_lr: float, model: Model, epsilon: float) -> None:
@@ -260,6 +331,19 @@ class RMSprop(Optimizer):
     ----------
     G
         The moving average of squared gradients of each parameter, by name.
+
+    Examples
+    --------
+    There is no bias correction: in each coordinate the first step is α / √(1 - β), here 2 α.
+
+    >>> from nndl.op import OptimizedFunction
+    >>> model = OptimizedFunction([0.5, 2.0])
+    >>> optimizer = RMSprop(init_lr=0.5, model=model, beta=0.75, epsilon=0.0)
+    >>> _ = model(torch.tensor([3.0, 4.0]))
+    >>> model.backward()
+    >>> optimizer.step()
+    >>> model.params["x"]
+    tensor([2., 3.])
     """
 
     def __init__(self, init_lr: float, model: Model, beta: float, epsilon: float) -> None:
@@ -302,6 +386,21 @@ class Adam(Optimizer):
         First and second moment of each parameter, by name.
     t
         Number of steps taken: one for a whole step, however many parameters the model has.
+
+    Examples
+    --------
+    With the bias corrected, the first step has length α in each coordinate.
+
+    >>> from nndl.op import OptimizedFunction
+    >>> model = OptimizedFunction([0.5, 2.0])
+    >>> optimizer = Adam(0.5, model, beta1=0.5, beta2=0.75, epsilon=0.0)
+    >>> _ = model(torch.tensor([3.0, 4.0]))
+    >>> model.backward()
+    >>> optimizer.step()
+    >>> model.params["x"], optimizer.t
+    (tensor([2.5000, 3.5000]), 1)
+    >>> optimizer.M["x"], optimizer.G["x"]
+    (tensor([1.5000, 8.0000]), tensor([ 2.2500, 64.0000]))
     """
 
     def __init__(

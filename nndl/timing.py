@@ -95,6 +95,13 @@ class Timing:
         Lower and upper quartile of these ratios: half of the rounds lie between them.
     page_faults
         Median number of pages of new memory that the system handed out in one call.
+
+    Examples
+    --------
+    As text, the ratio with its quartiles in brackets.
+
+    >>> print(Timing(seconds=2e-6, ratio=0.5, low=0.45, high=0.6, page_faults=0.0))
+    0.50 (0.45-0.60)
     """
 
     seconds: float

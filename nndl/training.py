@@ -40,11 +40,44 @@ Item = TypeVar("Item")
 
 
 class NonFiniteError(FloatingPointError):
-    """A loss or a coordinate became infinite or NaN; the message has the number of the step."""
+    """A loss or a coordinate became infinite or NaN; the message has the number of the step.
+
+    Examples
+    --------
+    >>> from nndl.op import OptimizedFunction
+    >>> from nndl.optimizer import SimpleBatchGD
+    >>> model = OptimizedFunction([0.2, 2.0])
+    >>> try:
+    ...     train_f(model, SimpleBatchGD(5.0, model), [3.0, 4.0], 100, stop_on_nonfinite=True)
+    ... except NonFiniteError as error:
+    ...     str(error).split(":")[0]
+    'step 15'
+    """
 
 
 class Trainable(Model, Protocol):
-    """A model that ``train`` can fit: callable, with ``backward(labels)``."""
+    """A model that ``train`` can fit: callable, with ``backward(labels)``.
+
+    Examples
+    --------
+    A constant, fitted to the labels: it goes to their mean.
+
+    >>> from nndl.optimizer import SimpleBatchGD
+    >>> class Constant:
+    ...     def __init__(self):
+    ...         self.params, self.grads = {"b": torch.zeros(1)}, {}
+    ...
+    ...     def __call__(self, inputs):
+    ...         return self.params["b"].expand(len(inputs), 1)
+    ...
+    ...     def backward(self, labels):
+    ...         self.grads["b"] = (self.params["b"] - labels).mean(dim=0)
+    >>> model = Constant()
+    >>> data = torch.tensor([[0.0, 2.0], [0.0, 4.0]])
+    >>> _ = train(data, 1, 2, model, torch.nn.MSELoss(), SimpleBatchGD(1.0, model))
+    >>> model.params["b"]
+    tensor([3.])
+    """
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the outputs for a batch of inputs."""
@@ -199,6 +232,17 @@ class Path:
         Number of updates after which the path was first outside the objective's domain, or None.
     nonfinite_at
         Number of updates after which a coordinate or the loss was first infinite or NaN, or None.
+
+    Examples
+    --------
+    >>> from nndl.op import OptimizedFunction
+    >>> from nndl.optimizer import SimpleBatchGD
+    >>> model = OptimizedFunction([0.5, 2.0])
+    >>> path = run_paths(model, {"GD": lambda f: SimpleBatchGD(0.25, f)}, 20, (3.0, 4.0))["GD"]
+    >>> path.points.shape, path.losses.shape
+    ((21, 2), (21,))
+    >>> path.points[1].tolist(), path.left_view_at, path.nonfinite_at
+    ([2.25, 0.0], None, None)
     """
 
     label: str
@@ -384,6 +428,13 @@ def plot_loss(
     ------
     ValueError
         If a sequence is empty, or the file's ending cannot be written.
+
+    Examples
+    --------
+    >>> fig = plot_loss([4.0, 2.0, 1.0, 0.5], [3.0, 0.75])
+    >>> [ax.get_xlabel() for ax in fig.axes]
+    ['iteration', 'epoch']
+    >>> fig.clear()
     """
     import matplotlib.pyplot as plt
 
@@ -408,6 +459,16 @@ def train_and_plot_f(
     """Run ``train_f`` from `x_init` and draw the path over the contours of `model`.
 
     The arguments are those of ``train_f``; `fig_name` is a file to save the figure in, or None.
+
+    Examples
+    --------
+    >>> from nndl.op import OptimizedFunction
+    >>> from nndl.optimizer import SimpleBatchGD
+    >>> model = OptimizedFunction([0.2, 2.0])
+    >>> fig = train_and_plot_f(model, SimpleBatchGD(0.2, model), 20)
+    >>> fig.axes[0].get_title() == model.name
+    True
+    >>> fig.clear()
     """
     from nndl.viz import Visualization
 
@@ -428,6 +489,16 @@ def train_and_plot(
 
     The arguments are those of ``train``; the loss is ``torch.nn.MSELoss`` unless one is given, and
     `fig_name` is a file to save the figure in, or None.
+
+    Examples
+    --------
+    >>> from nndl.op import Linear, SimpleBatchGD
+    >>> optimizer = SimpleBatchGD(0.5, Linear(1, weight_init=torch.zeros))
+    >>> data = torch.tensor([[1.0, 2.0], [2.0, 4.0]])
+    >>> fig = train_and_plot(optimizer, data=data, num_epochs=2, batch_size=2)
+    >>> [ax.get_xlabel() for ax in fig.axes]
+    ['iteration', 'epoch']
+    >>> fig.clear()
     """
     model: Any = optimizer.model
     loss = torch.nn.MSELoss() if calculate_loss is None else calculate_loss

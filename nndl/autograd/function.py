@@ -34,6 +34,16 @@ class Node:
         What is kept for the backward pass, a ``SavedTensor`` or None each; empty once it is freed.
     hooks
         Called with the gradient before it goes on; what one returns takes its place.
+
+    Examples
+    --------
+    >>> from nndl.autograd import tensor
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> node = (x * 2.0).grad_fn
+    >>> node.name(), [edge and edge.name() for edge, _ in node.next_functions]
+    ('Mul', ['AccumulateGrad', None])
+    >>> node.run(tensor(1.0))
+    (tensor(2.), None)
     """
 
     def __init__(self) -> None:
@@ -62,7 +72,16 @@ class Node:
 
 
 class AccumulateGrad(Node):
-    """Where a path ends: at a leaf, whose ``grad`` is the sum of all that arrives."""
+    """Where a path ends: at a leaf, whose ``grad`` is the sum of all that arrives.
+
+    Examples
+    --------
+    >>> w = Tensor(5.0, requires_grad=True)
+    >>> for grad in (1.0, 2.0):
+    ...     _ = AccumulateGrad(w).run(Tensor(grad))
+    >>> w.grad
+    tensor(3.)
+    """
 
     def __init__(self, variable: Tensor) -> None:
         super().__init__()
@@ -87,6 +106,13 @@ class SavedTensor:
 
     The result of a node is held without its ``grad_fn``: that is the node itself, and a circle
     would keep the whole graph alive until the garbage collector comes round.
+
+    Examples
+    --------
+    >>> x = Tensor(3.0, requires_grad=True)
+    >>> (saved,) = x.tanh().grad_fn.saved
+    >>> saved.shape, saved.nbytes
+    (torch.Size([]), 4)
     """
 
     def __init__(self, tensor: Tensor, *, is_result: bool) -> None:

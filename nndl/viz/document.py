@@ -24,7 +24,16 @@ __all__ = ["Visualization", "Visualization3D"]
 
 
 class Visualization:
-    """Draws one path over the contour lines of its function."""
+    """Draws one path over the contour lines of its function.
+
+    Examples
+    --------
+    >>> from nndl.op import Saddle
+    >>> fig = Visualization().plot_2d(Saddle(), [[0.1, 0.5], [0.3, 0.2], [0.8, 0.0]])
+    >>> fig.axes[0].get_title() == Saddle.name
+    True
+    >>> plt.close(fig)
+    """
 
     def plot_2d(
         self, model: "Objective", x: PathLike, fig_name: str | FilePath | None = None

@@ -28,6 +28,15 @@ def publish(name: str, picture: Any) -> None:
     ------
     ValueError
         If `name` is empty.
+
+    Examples
+    --------
+    The figure is closed once it is shown.
+
+    >>> figure = plt.figure()
+    >>> publish("empty", figure)
+    >>> plt.fignum_exists(figure.number)
+    False
     """
     if not name:
         raise ValueError(f"name must be a non-empty text, got {name!r}")

@@ -43,6 +43,12 @@ class Style:
         Matplotlib's code of the marker.
     dash
         Lengths of dashes and gaps in points; empty for a solid line.
+
+    Examples
+    --------
+    >>> yellow = Style("Adam", "#F0E442", "o")
+    >>> yellow.linestyle, yellow.ink < yellow.color
+    ('-', True)
     """
 
     name: str

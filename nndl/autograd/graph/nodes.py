@@ -43,6 +43,15 @@ class Node:
         True if there were such tensors and a backward pass has freed them.
     derivative
         True if the node was added by differentiating: no tensor of `forward` leads to it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor(2.0, requires_grad=True)
+    >>> for node in walk(w.exp(), names={"w": w}).nodes:
+    ...     print(node.index, node.name, node.kind, node.title, [s.name for s in node.saved])
+    0 ExpBackward0 function Exp ['result']
+    1 AccumulateGrad leaf w []
     """
 
     index: int

@@ -29,6 +29,11 @@ class Saved:
         `changed`.
     changed
         True if the tensor was changed in place after it was saved, so that it can't be read.
+
+    Examples
+    --------
+    >>> print(Saved("result", (5, 2), torch.float32, nbytes=40, storage=0))
+    result (5, 2) float32, 40 bytes
     """
 
     name: str
@@ -100,6 +105,16 @@ class SavedTensors:
     ----------
     tensors
         A record for each, in the order of saving. One tensor that two operations save has two.
+
+    Examples
+    --------
+    A product with itself saves one piece of memory twice.
+
+    >>> w = torch.ones(3, requires_grad=True)
+    >>> with record_saved() as saved:
+    ...     loss = (w * w).sum()
+    >>> saved
+    <2 saved tensors, 12 bytes>
     """
 
     def __init__(self, tensors: Iterable[Saved] = (), storages: Storages | None = None) -> None:

@@ -36,6 +36,17 @@ class Animation:
         Description under "zh" and "en".
     interval
         Milliseconds for each step.
+
+    Examples
+    --------
+    >>> from nndl.op import OptimizedFunction
+    >>> path = [[3.0, 4.0], [1.0, 0.5], [0.2, 0.0]]
+    >>> alt = {"zh": "一条路径", "en": "a path"}
+    >>> animation = animate_paths(OptimizedFunction([0.2, 2.0]), {"SGD": path}, alt=alt)
+    >>> animation
+    <Animation of SGD: 3 frames>
+    >>> len(list(animation.frames())), animation.to_png()[1:4]
+    (3, b'PNG')
     """
 
     def __init__(self, scene: Scene, alt: Mapping[str, str], interval: int) -> None:
