@@ -22,7 +22,7 @@ test: book ## check style and types, then run every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lab: $(INSTALLED) ## open the chapters in JupyterLab; EDITION=zh or EDITION=en
 	@$(BIN)/python tools/make_lab.py --edition $(EDITION) --out _build/lab/$(EDITION)

@@ -1,4 +1,4 @@
-"""What tests share: figures are drawn without a screen, and small tensors take one thread."""
+"""What tests share: no screen, one thread for small tensors, and a report of what was counted."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,16 @@ import pytest
 import torch
 
 mpl.use("Agg")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what tests have recorded with ``record_property``, in whichever process they ran."""
+    reports = terminalreporter.getreports("passed")
+    lines = [f"{name}: {value}" for report in reports for name, value in report.user_properties]
+    if lines:
+        terminalreporter.section("what was counted")
+        for line in sorted(lines):
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,8 @@ from nndl.autograd import functions as ours_functions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+Report = Callable[[str, object], None]
+
 PROGRAMS = 1000
 HIGHER = 400
 WRITES = 600
@@ -58,16 +60,21 @@ def try_programs(
     return outcomes
 
 
-def test_gradients_of_random_programs() -> None:
-    assert try_programs(compare_gradients, PROGRAMS)["agrees"] >= PROGRAMS
+def test_gradients_of_random_programs(record_property: Report) -> None:
+    agreed = try_programs(compare_gradients, PROGRAMS)["agrees"]
+    assert agreed >= PROGRAMS
+    record_property("autograd", f"{agreed} random programs have torch's gradients, to 1e-12")
 
 
-def test_higher_derivatives_of_random_programs() -> None:
-    assert try_programs(compare_higher, HIGHER)["agrees"] >= HIGHER
+def test_higher_derivatives_of_random_programs(record_property: Report) -> None:
+    agreed = try_programs(compare_higher, HIGHER)["agrees"]
+    assert agreed >= HIGHER
+    record_property("autograd", f"{agreed} more have torch's derivatives up to the third order")
 
 
-def test_random_programs_that_change_values_in_place() -> None:
+def test_random_programs_that_change_values_in_place(record_property: Report) -> None:
     outcomes = try_programs(compare_writes, WRITES)
+    record_property("autograd", f"{sum(outcomes.values())} more change values: {dict(outcomes)}")
     assert sum(outcomes.values()) >= WRITES
     assert all(number >= WRITES // 20 for number in outcomes.values()), outcomes
     assert len(outcomes) == 3
@@ -123,8 +130,10 @@ def test_a_mistake_at_second_order_is_none_at_first(name: str) -> None:
     assert not is_caught(WRONG_HIGHER[name], compare_gradients, programs=100)
 
 
-def test_there_are_enough_mistakes() -> None:
-    assert len(WRONG) + len(WRONG_HIGHER) + len(WRONG_WRITES) >= 15
+def test_there_are_enough_mistakes(record_property: Report) -> None:
+    number = len(WRONG) + len(WRONG_HIGHER) + len(WRONG_WRITES)
+    assert number >= 15
+    record_property("autograd", f"{number} wrong derivatives and orders, each caught by the same")
 
 
 def central_difference(

@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jupytext
@@ -34,13 +35,14 @@ def run_with_nbval(notebook: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_chapter_runs(page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_chapter_runs(
+    page: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     notebook = tmp_path / f"{Path(page).name}.ipynb"
     jupytext.write(jupytext.read(BOOK / f"{page}.md", fmt="md:myst"), notebook)
     start = time.monotonic()
     result = run_with_nbval(notebook)
-    with capsys.disabled():
-        print(f"\n{page}: {time.monotonic() - start:.1f} s", flush=True)
+    record_property(page, f"{time.monotonic() - start:.1f} s")
     assert result.returncode == 0, result.stdout + result.stderr
 
 

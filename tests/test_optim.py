@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sysconfig
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -43,17 +44,15 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_torch_bit_for_bit_on_torchs_own_inputs(
-    name: str, record_property: Any, capsys: pytest.CaptureFixture[str]
+    name: str, record_property: Callable[[str, object], None]
 ) -> None:
     mine = [case for case in CASES if case.name == name]
     found = {str(case): first_difference(ours(name), case) for case in mine}
     assert not {case: gap for case, gap in found.items() if gap}
-    record_property("cases", len(mine))
-    with capsys.disabled():
-        print(f" {name}: {len(mine)} of torch's inputs, {STEPS} steps each, bit for bit", end="")
+    record_property(name, f"{len(mine)} of torch's own inputs, {STEPS} steps each, bit for bit")
 
 
-def test_all_of_torchs_inputs_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_of_torchs_inputs_are_there(record_property: Callable[[str, object], None]) -> None:
     """Two types at least for each input of torch's, and every class of torch.optim."""
     tried = {(case.name, case.number) for case in CASES}
     for name in NAMES:
@@ -63,9 +62,7 @@ def test_all_of_torchs_inputs_are_there(capsys: pytest.CaptureFixture[str]) -> N
     assert theirs <= set(optim.__all__)
     assert len(CASES) > 450
     searched = len(INFO["LBFGS"].optim_inputs_func(device="cpu"))
-    with capsys.disabled():
-        print(f"\n{len(CASES)} cases of torch's own inputs here", end="")
-        print(f", and {searched} inputs of L-BFGS in test_lbfgs.py")
+    record_property("torch.optim", f"{len(CASES)} of torch's inputs, and {searched} of L-BFGS")
 
 
 @pytest.mark.parametrize("wrong", WRONG)
