@@ -41,7 +41,7 @@ class Tensor:
     Parameters
     ----------
     data
-        The numbers: a ``torch.Tensor``, whose memory is shared, or what ``torch.as_tensor`` takes.
+        The numbers: a tensor of either library, whose memory is shared, or a list or an array.
         ``tensor()`` makes a copy instead.
     requires_grad
         True for a leaf that gradients are wanted for.
@@ -68,7 +68,7 @@ class Tensor:
     """
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data = torch.as_tensor(data).detach()
+        self.data = torch.as_tensor(_numbers(data)).detach()
         self.grad: Tensor | None = None
         self._requires_grad = False
         self._grad_fn: Node | None = None
@@ -88,7 +88,7 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients are computed for this tensor: a leaf's wish, or a result's history."""
+        """Whether gradients are computed for this tensor, a leaf by wish or a result by history."""
         return self._requires_grad or self.grad_fn is not None
 
     @requires_grad.setter
@@ -107,7 +107,7 @@ class Tensor:
 
     @property
     def grad_fn(self) -> "Node | None":
-        """The node that made this tensor; None for a leaf."""
+        """The node that made this tensor, None for a leaf."""
         if self._base is not None and self._recorded and self._seen != self._version:
             # The memory was written to through the base or another view. What this view shows was
             # made by that: take the same view of the base once more.
@@ -502,7 +502,7 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: torch.dtype | None 
     tensor([1., 2.], dtype=torch.float64, requires_grad=True)
     """
     if isinstance(data, (Tensor, torch.Tensor)):
-        data = Tensor(_numbers(data)).data.clone()
+        data = Tensor(data).data.clone()
     array = torch.as_tensor(data, dtype=dtype)
     return Tensor(array.clone() if isinstance(data, np.ndarray) else array, requires_grad)
 
