@@ -639,6 +639,14 @@ def test_text_shrinks_where_the_axes_are_small(layout):
     assert figure.axes == list(axes)
 
 
+def test_the_room_that_the_layout_will_give_counts():
+    graph = cube_graph()
+    width, height = figure_size(graph)
+    _, ax = plt.subplots(figsize=(width + 0.2, height + 0.2), layout="constrained")
+    assert draw(graph, ax).texts[0].get_fontsize() == 10
+    check_labels(ax, graph)
+
+
 def test_large_axes_leave_the_text_as_it_is():
     figure, ax = plt.subplots(figsize=(9, 9))
     graph = cube_graph()
