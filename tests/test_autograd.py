@@ -102,7 +102,9 @@ def test_the_programs_use_every_operation() -> None:
     assert defined - seen == {"Scatter", "Fold", "Assign"}
 
 
-def is_caught(mistake: Mistake, compare: Callable[[Program], Any], programs: int = 400) -> bool:
+def is_caught(
+    mistake: Mistake, compare: Callable[[Program], Any], programs: int = PROGRAMS
+) -> bool:
     with mistake():
         try:
             try_programs(compare, programs, shrink=False)

@@ -19,7 +19,7 @@ from matplotlib.path import Path
 from torch import nn
 
 from nndl import autograd
-from nndl.autograd.graph import Graph, Node, draw, figure_size, record_saved, walk
+from nndl.autograd.graph import Graph, GraphNode, draw, figure_size, record_saved, walk
 from nndl.autograd.graph.drawing import _LOOKS
 from nndl.autograd.graph.layers import layered
 from nndl.viz import use_style
@@ -223,7 +223,7 @@ def test_names():
         ("", "leaf"),
     ]
     assert [
-        Node(0, name, "function").short for name in ("TBackward0", "FBackward", "Backward")
+        GraphNode(0, name, "function").short for name in ("TBackward0", "FBackward", "Backward")
     ] == [
         *("T", "F"),
         "Backward",
@@ -692,7 +692,9 @@ def test_kinds_are_told_apart_by_colour_and_shape():
 
 def test_a_legend_only_where_kinds_differ():
     part = Graph(
-        (Node(0, "ExpBackward0", "function"), Node(1, "SinBackward0", "function")), ((0, 1),), 0
+        (GraphNode(0, "ExpBackward0", "function"), GraphNode(1, "SinBackward0", "function")),
+        ((0, 1),),
+        0,
     )
     assert draw(part).get_legend() is None
     words = [text.get_text() for text in draw(walk(leaf(2).exp())).get_legend().get_texts()]

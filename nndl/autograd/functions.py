@@ -79,11 +79,15 @@ class Pow(Function):
     def backward(self, grad: Tensor) -> Any:
         a, b, y = self.saved_tensors
         needs_a, needs_b = self.needs_input_grad
-        # At b = 0 the slope is 0, also where aᵇ⁻¹ is infinite; at a = 0 < b likewise for log a.
-        by_a = where(b.data == 0, 1.0, a) ** (b - 1) * b * grad if needs_a else None
-        flat = (a.data == 0) & (b.data >= 0)
-        by_b = y * where(flat, 1.0, a).log() * grad if needs_b else None
+        # At b = 0 the slope is 0, also where aᵇ⁻¹ is infinite; at a = 0 ≤ b likewise for log a.
+        by_a = _one_where(b.data == 0, a) ** (b - 1) * b * grad if needs_a else None
+        by_b = y * _one_where((a.data == 0) & (b.data >= 0), a).log() * grad if needs_b else None
         return by_a, by_b
+
+
+def _one_where(mask: torch.Tensor, x: Tensor) -> Tensor:
+    """Return x, with 1 in some places; without them x itself, and the graph stays simple."""
+    return where(mask, 1.0, x) if mask.any() else x
 
 
 class Neg(Function):

@@ -5,12 +5,12 @@ list and which ``draw`` draws. ``record_saved`` records what torch saves for the
 """
 
 from nndl.autograd.graph.drawing import draw, figure_size
-from nndl.autograd.graph.nodes import Graph, Node, walk
+from nndl.autograd.graph.nodes import Graph, GraphNode, walk
 from nndl.autograd.graph.saved import Saved, SavedTensors, record_saved
 
 __all__ = [
     "Graph",
-    "Node",
+    "GraphNode",
     "Saved",
     "SavedTensors",
     "draw",

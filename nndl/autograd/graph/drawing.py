@@ -14,7 +14,7 @@ from matplotlib.textpath import text_to_path
 
 from nndl._checks import finite_number
 from nndl.autograd.graph.layers import Layout, Point, layered
-from nndl.autograd.graph.nodes import Graph, Node
+from nndl.autograd.graph.nodes import Graph, GraphNode
 from nndl.viz.style import OKABE_ITO
 
 __all__ = ["draw", "figure_size"]
@@ -45,13 +45,13 @@ _MOST = 200  # nodes
 _SHORT = 8  # characters that stand on one line
 
 
-def _look_of(node: Node) -> str:
+def _look_of(node: GraphNode) -> str:
     if node.kind == "leaf":
         return "leaf"
     return "derivative" if node.derivative else "function"
 
 
-def _lines_of(node: Node) -> list[str]:
+def _lines_of(node: GraphNode) -> list[str]:
     if node.kind == "function" or node.shape is None:
         return [node.title]
     lines = [node.title, str(node.shape)]

@@ -10,9 +10,9 @@ import networkx as nx
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node as TorchNode
 
-from nndl.autograd.graph.saved import Saved, Storages, counted, record
+from nndl.autograd.graph.saved import Saved, _Storages, counted, record
 
-__all__ = ["Graph", "Node", "walk"]
+__all__ = ["Graph", "GraphNode", "walk"]
 
 Kind = Literal["function", "leaf"]
 Names = Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -21,7 +21,7 @@ _MOST_OF_TORCH = 10_000
 
 
 @dataclass(frozen=True)
-class Node:
+class GraphNode:
     """A node of the graph: an operation to be differentiated, or a leaf that gets the gradient.
 
     Attributes
@@ -67,16 +67,16 @@ class Node:
     def short(self) -> str:
         """The name without the ending of torch's names.
 
-        >>> Node(0, "MulBackward0", "function").short
+        >>> GraphNode(0, "MulBackward0", "function").short
         'Mul'
         """
         return re.sub(r"(?<=.)Backward\d*$", "", self.name)
 
     @property
     def title(self) -> str:
-        """What to call it: ``"x"`` for a leaf that has a name, ``"y = Mul"`` for its function.
+        """What to call it, ``"x"`` for a leaf that has a name, ``"y = Mul"`` for its function.
 
-        >>> Node(0, "MulBackward0", "function", label="y").title
+        >>> GraphNode(0, "MulBackward0", "function", label="y").title
         'y = Mul'
         """
         if self.kind == "leaf":
@@ -110,7 +110,7 @@ class Graph:
     1: leaf x (2,)
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     edges: tuple[tuple[int, int], ...]
     saved_bytes: int
 
@@ -121,12 +121,12 @@ class Graph:
         return self.to_text()
 
     @property
-    def leaves(self) -> tuple[Node, ...]:
+    def leaves(self) -> tuple[GraphNode, ...]:
         """The nodes of kind ``"leaf"``."""
         return tuple(node for node in self.nodes if node.kind == "leaf")
 
     @property
-    def roots(self) -> tuple[Node, ...]:
+    def roots(self) -> tuple[GraphNode, ...]:
         """The nodes that nothing else in the graph consumes."""
         consumed = {producer for _, producer in self.edges}
         return tuple(node for node in self.nodes if node.index not in consumed)
@@ -261,13 +261,13 @@ def walk(*outputs: Any, forward: Any = (), names: Names = ()) -> Graph:
     before = set(_in_order(begun)) if begun else set(found)
 
     index = {node: number for number, node in enumerate(found)}
-    storages = Storages()
+    storages = _Storages()
     nodes = []
     for node, number in index.items():
         leaf = _is_leaf(node)
         saved, freed = _saved_by(node, storages)
         nodes.append(
-            Node(
+            GraphNode(
                 index=number,
                 name=node.name().rpartition("::")[2],
                 kind="leaf" if leaf else "function",
@@ -370,7 +370,7 @@ def _saved_attributes(kind: "type[Any]") -> tuple[str, ...]:
     return tuple(name for name in dir(kind) if name.startswith("_saved_"))
 
 
-def _saved_by(node: Any, storages: Storages) -> tuple[tuple[Saved, ...], bool]:
+def _saved_by(node: Any, storages: _Storages) -> tuple[tuple[Saved, ...], bool]:
     """Return what the node saves, and whether that was freed."""
     # Ours lists what it saves, torch's has an attribute for each.
     if isinstance(node, TorchNode):

@@ -55,7 +55,7 @@ def counted(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-class Storages:
+class _Storages:
     """Pieces of memory, numbered in the order in which they are met.
 
     The weak references keep the pieces' identities, not the memory: as long as one is held, no new
@@ -86,7 +86,7 @@ class Storages:
         return sum(self.sizes)
 
 
-def record(name: str, tensor: Any, storages: Storages) -> Saved:
+def record(name: str, tensor: Any, storages: _Storages) -> Saved:
     """Describe a saved tensor, torch's or ours."""
     data = tensor.data
     if data.layout is not torch.strided:
@@ -117,9 +117,9 @@ class SavedTensors:
     <2 saved tensors, 12 bytes>
     """
 
-    def __init__(self, tensors: Iterable[Saved] = (), storages: Storages | None = None) -> None:
+    def __init__(self, tensors: Iterable[Saved] = (), storages: _Storages | None = None) -> None:
         self.tensors = list(tensors)
-        self._storages = storages or Storages()
+        self._storages = storages or _Storages()
 
     def __len__(self) -> int:
         return len(self.tensors)
