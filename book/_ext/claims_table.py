@@ -44,7 +44,6 @@ VERDICTS = {
 REASONS = {
     "history": {"zh": "历史", "en": "history"},
     "opinion": {"zh": "看法", "en": "opinion"},
-    "not installed": {"zh": "未安装", "en": "not installed"},
 }
 WORDS = {
     "zh": {
@@ -309,12 +308,6 @@ class ClaimsTable(SphinxDirective):
             page=claim.page,
         )
         link.source, link.line = self.get_source_info()
-        cells = {
-            "said": self.inline(claim.said[self.lang]),
-            "verdict": verdict,
-            "is": self.inline(claim.holds[self.lang]),
-            "page": [link],
-        }
         return html(
             "tr",
             {
@@ -325,12 +318,16 @@ class ClaimsTable(SphinxDirective):
                 "data-verdict": claim.verdict,
             },
             html("th", {"scope": "row", "role": "rowheader"}, claim.number),
-            *(
-                html("td", {"role": "cell", "class": f"claims-{name}", "data-label": head}, *cell)
-                for name, cell in cells.items()
-                for head in [self.words[name]]
-            ),
+            self.cell("said", self.inline(claim.said[self.lang])),
+            self.cell("verdict", verdict),
+            self.cell("is", self.inline(claim.holds[self.lang])),
+            self.cell("page", [link]),
         )
+
+    def cell(self, name: str, children: Iterable[nodes.Node]) -> element:
+        """Make a cell that knows the words of its column."""
+        look = {"role": "cell", "class": f"claims-{name}", "data-label": self.words[name]}
+        return html("td", look, *children)
 
     def inline(self, text: str) -> list[nodes.Node]:
         """Read code and formulas in a text of the data."""

@@ -1,13 +1,14 @@
 """The table of statements in a browser: its filter, its links, and what is there without either."""
 
 import re
+from functools import cache
 from pathlib import Path
 from urllib.parse import urldefrag
 
 import pytest
 import yaml
 from bilingual import LANGUAGES
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from conftest import Open, Visit
 
 CLAIMS = Path(__file__).resolve().parents[2] / "book" / "claims"
@@ -125,21 +126,23 @@ def test_badge_and_row_lead_to_each_other(visit: Open, address: str, lang: str) 
 
 @every_language
 def test_every_row_leads_to_a_badge_that_leads_back(site: Path, lang: str) -> None:
-    pages: dict[Path, BeautifulSoup] = {}
-
-    def read(page: Path) -> BeautifulSoup:
-        return pages.setdefault(page, BeautifulSoup(page.read_text("utf-8"), "html.parser"))
+    @cache
+    def read(page: Path) -> tuple[str, dict[str, Tag]]:
+        """Read the title of a page, and its elements by their ids."""
+        soup = BeautifulSoup(page.read_text("utf-8"), "html.parser")
+        title = soup.select_one("article h1").find(string=True, recursive=False)
+        return title, {element["id"]: element for element in soup.select("[id]")}
 
     table = (site / lang / "claims.html").resolve()
     for entry in ENTRIES:
-        row = read(table).find(id=f"row-{entry['id']}")
+        row = read(table)[1][f"row-{entry['id']}"]
         (link,) = row.select(".claims-page a")
         page, anchor = urldefrag(link["href"])
         target = (table.parent / page).resolve()
         assert target == (site / lang / f"{entry['page']}.html").resolve()
-        title = read(target).select_one("article h1").find(string=True, recursive=False)
+        title, elements = read(target)
         assert link.get_text() == title, entry["id"]
-        badge = read(target).find(id=anchor)
+        badge = elements[anchor]
         assert badge.get_text() == entry["id"]
         page, anchor = urldefrag(badge["href"])
         assert (target.parent / page).resolve() == table
