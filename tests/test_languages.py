@@ -49,7 +49,9 @@ def without_code(text: str) -> str:
         else:
             directives += [fence] if fence else []
             kept.append(line)
-    return re.sub(r"(?<!\})(`+)(?!`).+?(?<!`)\1(?!`)", "", "\n".join(kept))
+    # A role is kept as a whole: its last backtick does not begin a piece of code.
+    role_or_code = r"(\{[\w:-]+\}`[^`\n]+`)|(`+)(?!`).+?(?<!`)\2(?!`)"
+    return re.sub(role_or_code, lambda m: m[1] or "", "\n".join(kept))
 
 
 def formula(text: str) -> str:
@@ -178,6 +180,7 @@ def test_code_is_left_out_and_prose_after_a_directive_is_not() -> None:
     text = "a\n```{tip}\nb\n```\nc `d` e\n```python\nf\n```\n````{note}\n```{tip}\ng\n```\n````\nh"
     assert re.findall(r"^\w", without_code(text), re.MULTILINE) == list("abcgh")
     assert "d" not in without_code(text).replace("{tip}", "")
+    assert without_code("{term}`a` and `b` $c$ `d`") == "{term}`a` and  $c$ "
 
 
 @pytest.mark.parametrize(
