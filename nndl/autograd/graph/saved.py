@@ -117,9 +117,9 @@ class SavedTensors:
     <2 saved tensors, 12 bytes>
     """
 
-    def __init__(self, tensors: Iterable[Saved] = (), storages: _Storages | None = None) -> None:
-        self.tensors = list(tensors)
-        self._storages = storages or _Storages()
+    def __init__(self) -> None:
+        self.tensors: list[Saved] = []
+        self._storages = _Storages()
 
     def __len__(self) -> int:
         return len(self.tensors)
@@ -148,7 +148,10 @@ class SavedTensors:
         """
         given = [tensors] if isinstance(tensors, torch.Tensor) else tensors
         there = {self._storages.find(tensor) for tensor in given}
-        return SavedTensors((t for t in self.tensors if t.storage not in there), self._storages)
+        rest = SavedTensors()
+        rest.tensors = [record for record in self.tensors if record.storage not in there]
+        rest._storages = self._storages
+        return rest
 
     def _pack(self, tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
         self.tensors.append(record("", tensor, self._storages))
