@@ -104,7 +104,7 @@ def test_a_notebook_that_its_reader_changed_is_kept(
 
     capsys.readouterr()
     make_lab("en", tmp_path)
-    kept = [line for line in capsys.readouterr().out.splitlines() if "kept" in line]
+    kept = [line for line in capsys.readouterr().out.splitlines() if "  kept: " in line]
     assert [line.split()[0] for line in kept] == [str(changed), str(damaged)]
     assert "my_own_experiment" in changed.read_text("utf-8")
 

@@ -34,7 +34,7 @@ BOOK = ROOT / "book"
 TOC = {"zh": ROOT / "_toc.yml", "en": ROOT / "_toc.en.yml"}
 FIGURE = {"zh": "图 {}", "en": "Fig. {}"}
 # Pages that are made by the site's own directives; a notebook of them would be empty.
-SITE_ONLY = ("api", "claims", "glossary", "references")
+SITE_ONLY = ("api", "api-optim", "api-autograd", "api-viz", "claims", "glossary", "references")
 
 _DIRECTIVE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}(?P<argument>[^\n]*)\n"
