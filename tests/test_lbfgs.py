@@ -387,7 +387,10 @@ def quadratic(**options: Any) -> tuple[Tensor, LBFGS, Callable[[], Tensor]]:
     return x, optimizer, closure
 
 
-@pytest.mark.parametrize("given", optim_error_inputs_func_lbfgs("cpu", torch.float32), ids=str)
+ERRORS = optim_error_inputs_func_lbfgs("cpu", torch.float32)
+
+
+@pytest.mark.parametrize("given", ERRORS, ids=lambda given: given.optimizer_error_input.desc)
 def test_refuses_what_torch_refuses(given: Any) -> None:
     """With the same type of error."""
     params = given.optimizer_error_input.params or [torch.zeros(1, 1, requires_grad=True)]
