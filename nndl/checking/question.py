@@ -1,0 +1,143 @@
+"""What a lab asks: the inputs of a question, how an answer is run on them, and known mistakes.
+
+A question never compares by itself. It *runs* an answer (the student's functions) on a case (plain
+data) and returns a trace (plain data): what came out, step by step. The same question runs the
+solution, the student's answer and every recorded mistake, here or in a sandbox; whoever has two
+traces compares them. So an expected value need never be where a student's code is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+__all__ = ["Case", "Mistake", "Question", "Text", "Trace", "as_trace"]
+
+#: Words in both languages: ``{"zh": ..., "en": ...}``.
+Text: TypeAlias = Mapping[str, str]
+#: The input of a question: numbers, texts, lists of these, and arrays.
+Case: TypeAlias = Mapping[str, Any]
+#: What an answer gave: arrays by name. The first dimension of an array counts steps.
+Trace: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
+
+MAX_NUMBERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake that people make, as a wrong answer that can be run.
+
+    Attributes
+    ----------
+    name
+        A short name, such as ``"epsilon inside the root"``.
+    hint
+        What to say to someone whose numbers are those of this answer.
+    answer
+        The wrong functions by name, in place of the right ones.
+    """
+
+    name: str
+    hint: Text
+    answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of a lab.
+
+    Attributes
+    ----------
+    name
+        Unique in the lab, such as ``"adam"``.
+    points
+        What it is worth.
+    title
+        A few words in both languages.
+    defines
+        The names that an answer must define.
+    cases
+        Draws the inputs from a random generator: the published ones from a fixed seed, the hidden
+        ones from the course's secret.
+    run
+        Runs an answer, a mapping of names to what the student defined, on one case.
+    tolerance
+        By how much numbers may differ, relative to the largest of the trace.
+    mistakes
+        The known ones.
+
+    Examples
+    --------
+    >>> halve = Question(
+    ...     "half", 10, {"zh": "一半", "en": "A half"}, ("half",),
+    ...     cases=lambda rng: [{"x": rng.standard_normal(3)}],
+    ...     run=lambda answer, case: {"y": answer["half"](torch.as_tensor(case["x"]))},
+    ... )
+    >>> case = halve.draw(0)[0]
+    >>> trace = halve.trace({"half": lambda x: x / 2}, case)
+    >>> bool(np.allclose(trace["y"], case["x"] / 2))
+    True
+    """
+
+    name: str
+    points: int
+    title: Text
+    defines: Sequence[str]
+    cases: Callable[[np.random.Generator], Sequence[Case]]
+    run: Callable[[Mapping[str, Any], Case], Mapping[str, Any]]
+    tolerance: float = 1e-6
+    mistakes: Sequence[Mistake] = field(default=())
+
+    def draw(self, seed: int) -> Sequence[Case]:
+        """Draw the inputs that belong to a seed."""
+        return self.cases(np.random.default_rng(seed))
+
+    def trace(self, answer: Mapping[str, Any], case: Case) -> Trace:
+        """Run an answer on one case, and return what came out as plain data.
+
+        Raises
+        ------
+        TypeError
+            If something else than numbers came out.
+        """
+        return as_trace(self.run(answer, case))
+
+
+def as_trace(results: Mapping[str, Any]) -> Trace:
+    """Turn what an answer returned into arrays, or say what cannot be turned.
+
+    Raises
+    ------
+    TypeError
+        If a value is no tensor, array, number or list of these.
+    ValueError
+        If it has more than a million numbers.
+
+    Examples
+    --------
+    >>> as_trace({"x": torch.tensor([1.0, 2.0]), "steps": 3})
+    {'x': array([1., 2.], dtype=float32), 'steps': array(3)}
+    >>> as_trace({"x": None})
+    Traceback (most recent call last):
+    ...
+    TypeError: x must be a tensor, an array or numbers, got NoneType
+    """
+    return {name: _as_array(name, value) for name, value in results.items()}
+
+
+def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    if isinstance(value, torch.Tensor):
+        array = value.detach().to("cpu").numpy(force=True)
+    elif isinstance(value, (list, tuple)):
+        array = np.stack([_as_array(name, item) for item in value]) if value else np.zeros(0)
+    elif isinstance(value, (bool, int, float, np.ndarray, np.number)):
+        array = np.asarray(value)
+    else:
+        raise TypeError(f"{name} must be a tensor, an array or numbers, got {type(value).__name__}")
+    if array.dtype.kind not in "bif":
+        raise TypeError(f"{name} must hold real numbers, got the type {array.dtype}")
+    if array.size > MAX_NUMBERS:
+        raise ValueError(f"{name} has {array.size} numbers; at most {MAX_NUMBERS} are taken")
+    return array

@@ -1,0 +1,149 @@
+"""A lab as it is written: one text with both languages, the solutions and the checks.
+
+``labs/lab3/lab.md`` is a MyST notebook like a chapter. A code cell with ``:question: adam`` is the
+answer to a question; what stands between ``# BEGIN SOLUTION`` and ``# END SOLUTION`` is what the
+student writes. Beside it, ``questions.py`` holds the questions (``QUESTIONS``), ``mistakes.py`` the
+known mistakes (``MISTAKES``, lists by the name of their question).
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nndl.checking.question import Question
+
+__all__ = ["LANGUAGES", "Cell", "Lab", "lab_numbers", "read_lab"]
+
+LANGUAGES = ("zh", "en")
+# Installed, the labs lie inside the package; in a checkout beside it.
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SOLUTION = re.compile(
+    r"^(?P<indent>[ \t]*)# BEGIN SOLUTION\n.*?^[ \t]*# END SOLUTION[^\n]*\n?",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a lab.
+
+    Attributes
+    ----------
+    kind
+        ``"markdown"`` or ``"code"``.
+    source
+        Its text.
+    metadata
+        ``lang`` of prose; ``question`` of an answer; ``written`` of a question that a person marks;
+        ``tags``.
+    """
+
+    kind: str
+    source: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def question(self) -> str | None:
+        """The question that this cell answers."""
+        return self.metadata.get("question")
+
+    def stub(self) -> str:
+        r"""Return the source with an error in place of each solution.
+
+        Examples
+        --------
+        >>> source = "def f(x):\n    # BEGIN SOLUTION\n    return 2 * x\n    # END SOLUTION"
+        >>> print(Cell("code", source, {"question": "f"}).stub())
+        def f(x):
+            raise NotImplementedError("your answer to f")
+        """
+        error = f'raise NotImplementedError("your answer to {self.question}")'
+        return _SOLUTION.sub(lambda m: f"{m['indent']}{error}\n", self.source + "\n").rstrip("\n")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab: its cells, and its questions with the known mistakes."""
+
+    number: int
+    cells: tuple[Cell, ...]
+    questions: tuple[Question, ...]
+
+    @cached_property
+    def solution(self) -> Mapping[str, Any]:
+        """Everything that the cells with solutions define."""
+        namespace: dict[str, Any] = {"__name__": f"lab{self.number}"}
+        for cell in self.cells:
+            if cell.question is not None or "setup" in cell.metadata.get("tags", ()):
+                code = compile(cell.source, f"<lab {self.number}: {cell.question}>", "exec")
+                exec(code, namespace)
+        return namespace
+
+    def question(self, name: str) -> Question:
+        """Return the question of that name.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        for question in self.questions:
+            if question.name == name:
+                return question
+        names = ", ".join(question.name for question in self.questions)
+        raise ValueError(f"lab {self.number} has no question {name!r}; it has {names}")
+
+
+def labs_folder() -> Path:
+    """Return the folder with the sources of the labs."""
+    inside = _PACKAGE / "labs"
+    return inside if inside.exists() else _PACKAGE.parent / "labs"
+
+
+def lab_numbers() -> list[int]:
+    """List the labs that there are."""
+    folders = labs_folder().glob("lab*/lab.md")
+    return sorted(int(path.parent.name.removeprefix("lab")) for path in folders)
+
+
+@cache
+def read_lab(number: int) -> Lab:
+    """Read the source of a lab.
+
+    Raises
+    ------
+    ValueError
+        If there is no such lab.
+    """
+    import jupytext
+
+    if number not in lab_numbers():
+        there = ", ".join(map(str, lab_numbers())) or "none"
+        raise ValueError(f"there is no lab {number!r}; the labs are: {there}")
+    folder = labs_folder() / f"lab{number}"
+    notebook = jupytext.read(folder / "lab.md", fmt="md:myst")
+    cells = tuple(Cell(cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells)
+    mistakes = _module(folder / "mistakes.py").MISTAKES
+    questions = tuple(
+        replace(question, mistakes=tuple(mistakes.get(question.name, ())))
+        for question in _module(folder / "questions.py").QUESTIONS
+    )
+    return Lab(number, cells, questions)
+
+
+def _module(path: Path) -> ModuleType:
+    """Import a file of a lab under a name of its own."""
+    name = f"nndl_{path.parent.name}_{path.stem}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import {path}")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
