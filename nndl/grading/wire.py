@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["WireError", "receive", "send"]
+__all__ = ["FOREVER", "WireError", "pack", "receive", "send", "unpack"]
 
 MAX_HEADER = 1 << 20  # bytes
 MAX_ARRAYS = 1 << 26  # bytes, all together
 MAX_NAMES = 100
+FOREVER = math.inf
 KINDS = frozenset({"|b1", "<i8", "<i4", "<f4", "<f8"})
 
 Array = np.ndarray[Any, Any]
@@ -84,6 +85,38 @@ def receive(source: socket.socket, deadline: float) -> tuple[dict[str, Any], dic
     return message, arrays
 
 
+def pack(value: Any, arrays: dict[str, Array]) -> Any:
+    """Return `value` with every array in it moved to `arrays`, and a note in its place.
+
+    Examples
+    --------
+    >>> arrays = {}
+    >>> packed = pack({"start": np.zeros(2), "rates": [0.1, 0.2]}, arrays)
+    >>> packed
+    {'start': {'array': '0'}, 'rates': [0.1, 0.2]}
+    >>> unpack(packed, arrays)
+    {'start': array([0., 0.]), 'rates': [0.1, 0.2]}
+    """
+    if isinstance(value, np.ndarray):
+        name = str(len(arrays))
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, Mapping):
+        return {key: pack(item, arrays) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [pack(item, arrays) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def unpack(value: Any, arrays: Mapping[str, Array]) -> Any:
+    """Put the arrays back into what ``pack`` returned, each as a copy that may be written to."""
+    if isinstance(value, dict):
+        if set(value) == {"array"}:
+            return arrays[value["array"]].copy()
+        return {key: unpack(item, arrays) for key, item in value.items()}
+    return [unpack(item, arrays) for item in value] if isinstance(value, list) else value
+
+
 def _plain(array: Array) -> Array:
     """Return the array in a type that is sent, its bytes in order."""
     floating = "<f4" if array.dtype.itemsize <= 4 else "<f8"
@@ -109,7 +142,7 @@ def _read(source: socket.socket, size: int, deadline: float) -> bytes:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             raise WireError("time is up")
-        source.settimeout(remaining)
+        source.settimeout(None if remaining == FOREVER else remaining)
         try:
             part = source.recv(min(left, 1 << 16))
         except TimeoutError:
