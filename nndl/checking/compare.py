@@ -71,6 +71,7 @@ def _difference(
         return Difference(quantity, "missing", None, None, expected)
     if got.shape != expected.shape:
         return Difference(quantity, "shape", None, got, expected)
+    got, expected = got.astype(np.float64), expected.astype(np.float64)
     finite = np.isfinite(expected)
     scale = max(1.0, float(np.abs(expected[finite]).max(initial=0.0)))
     with np.errstate(invalid="ignore", over="ignore"):
