@@ -18,7 +18,7 @@ from typing import Any
 
 from nndl.checking.question import Question
 
-__all__ = ["LANGUAGES", "Cell", "Lab", "lab_numbers", "read_lab"]
+__all__ = ["LANGUAGES", "Cell", "Lab", "lab_numbers", "labs_folder", "load_module", "read_lab"]
 
 LANGUAGES = ("zh", "en")
 # Installed, the labs lie inside the package; in a checkout beside it.
@@ -129,15 +129,15 @@ def read_lab(number: int) -> Lab:
     folder = labs_folder() / f"lab{number}"
     notebook = jupytext.read(folder / "lab.md", fmt="md:myst")
     cells = tuple(Cell(cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells)
-    mistakes = _module(folder / "mistakes.py").MISTAKES
+    mistakes = load_module(folder / "mistakes.py").MISTAKES
     questions = tuple(
         replace(question, mistakes=tuple(mistakes.get(question.name, ())))
-        for question in _module(folder / "questions.py").QUESTIONS
+        for question in load_module(folder / "questions.py").QUESTIONS
     )
     return Lab(number, cells, questions)
 
 
-def _module(path: Path) -> ModuleType:
+def load_module(path: Path) -> ModuleType:
     """Import a file of a lab under a name of its own."""
     name = f"nndl_{path.parent.name}_{path.stem}"
     spec = spec_from_file_location(name, path)
