@@ -1,57 +1,139 @@
-"""Lab 3, momentum, Nesterov and Adam: the inputs of its questions, and how an answer runs on them."""
+"""Lab 3, momentum, Nesterov and Adam: the inputs of its questions, and how an answer runs on them.
 
-from collections.abc import Mapping
-from typing import Any
+Points that were handed out are kept without a copy and read at the end: whoever changes them in
+place changes the path.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nndl.checking.question import Case, Question
+
+Answer: TypeAlias = Mapping[str, Any]
+Results: TypeAlias = Mapping[str, Any]
 
 STEPS = 60
 
 
 def bowls(rng: np.random.Generator) -> list[Case]:
-    """Starts in bowls of different steepness, f = Σ cᵢ xᵢ² / 2, with settings for each."""
-    return [
+    """Starts in bowls f = Σ cᵢ xᵢ² / 2, with settings, and a mini-batch's noise on each gradient."""
+    cases = [
         {
-            "start": rng.normal(0, 3, size),
-            "curvature": rng.uniform(0.2, 4, size),
-            "lr": float(rng.uniform(0.01, 0.05)),
+            "start": rng.normal(0, 3, shape),
+            "curvature": rng.uniform(0.2, 4, shape),
+            "noise": rng.normal(0, 0.5, (STEPS, *shape)),
+            "lr": float(rng.uniform(0.02, 0.08)),
             "rho": float(rng.uniform(0.5, 0.95)),
             "beta1": float(rng.uniform(0.8, 0.95)),
-            "beta2": float(rng.uniform(0.95, 0.999)),
-            "eps": 1e-3,
+            "beta2": float(rng.uniform(0.95, 0.99)),
+            "eps": float(rng.uniform(0.01, 0.1)),
         }
-        for size in (1, 2, 5)
+        for shape in ((1,), (2,), (2, 3), (2,))
     ]
+    # The last has no memory of gradients, and one coordinate whose gradient is always 0.
+    cases[-1].update(rho=0.0, beta1=0.0)
+    cases[-1]["start"][0] = cases[-1]["noise"][:, 0] = 0.0
+    return cases
 
 
-def along(step: Any, case: Case) -> list[torch.Tensor]:
-    """The points of a path: ``step`` takes a point and its gradient and returns the next point."""
-    x, curvature = torch.as_tensor(case["start"]), torch.as_tensor(case["curvature"])
-    points = [x.clone()]
-    for _ in range(STEPS):
-        x = step(x, curvature * x)
-        points.append(x.clone())
+def along(step: Callable[[Tensor, Tensor, float], Tensor], case: Case) -> list[Tensor]:
+    """The points of a path: `step` takes a point, its gradient and the rate, which falls midway."""
+    x, curvature = torch.tensor(case["start"]), torch.tensor(case["curvature"])
+    points = [x]
+    for t, noise in enumerate(torch.tensor(case["noise"])):
+        lr = case["lr"] if t < STEPS // 2 else case["lr"] / 10
+        x = step(x, curvature * x + noise, lr)
+        points.append(x)
     return points
 
 
-def run_momentum(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    velocities = [torch.zeros(len(case["start"]), dtype=torch.float64)]
+def run_velocity(name: str) -> Callable[[Answer, Case], Results]:
+    """Run a rule that keeps a velocity."""
 
-    def step(x: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
-        x, velocity = answer["momentum_step"](x, grad, velocities[-1], case["lr"], case["rho"])
-        velocities.append(velocity.clone())
-        return x
+    def run(answer: Answer, case: Case) -> Results:
+        velocities = [torch.zeros(case["start"].shape, dtype=torch.float64)]
 
-    return {"x": along(step, case), "velocity": velocities}
+        def step(x: Tensor, grad: Tensor, lr: float) -> Tensor:
+            x, velocity = answer[name](x, grad, velocities[-1], lr, case["rho"])
+            velocities.append(velocity)
+            return x
+
+        return {"x": along(step, case), "velocity": velocities}
+
+    return run
 
 
-def run_adam(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    state: dict[str, Any] = {}
+def run_state(name: str) -> Callable[[Answer, Case], Results]:
+    """Run a rule that keeps what it likes in a dictionary."""
+
+    def run(answer: Answer, case: Case) -> Results:
+        state: dict[str, Any] = {}
+        rest = case["beta1"], case["beta2"], case["eps"]
+        points = along(lambda x, grad, lr: answer[name](x, grad, state, lr, *rest), case)
+        return {"x": points}
+
+    return run
+
+
+def run_unrolled(answer: Answer, case: Case) -> Results:
+    """The velocity of ever longer lists of gradients: that of step t has index t."""
+    grads = torch.tensor(case["noise"])
+    velocities = [torch.zeros_like(grads[0])]
+    for t in range(1, STEPS + 1):
+        velocities.append(answer["unrolled_velocity"](grads[:t].clone(), case["rho"]))
+    return {"velocity": velocities}
+
+
+def memories(rng: np.random.Generator) -> list[Case]:
+    """Momentum coefficients from nearly 1 down to none, and shares to be reached."""
+    rhos = [*(rng.uniform(0.9, 1, 4) * (0.5, 0.8, 0.95, 0.99)), 0.0]
+    return [{"rho": float(rho), "share": float(rng.uniform(0.8, 0.99))} for rho in rhos]
+
+
+def run_memory(answer: Answer, case: Case) -> Results:
+    total, steps = answer["memory"](case["rho"], case["share"])
+    return {"total": total, "steps": steps}
+
+
+def run_moments(answer: Answer, case: Case) -> Results:
+    """The moments along a list of gradients: those of step t have index t."""
+    history = [[torch.zeros(case["start"].shape, dtype=torch.float64)] for _ in range(4)]
+    for t, grad in enumerate(torch.tensor(case["noise"]), start=1):
+        m, v = history[0][-1], history[1][-1]
+        results = answer["corrected_moments"](grad, m, v, t, case["beta1"], case["beta2"])
+        for past, result in zip(history, results, strict=True):
+            past.append(result)
+    return dict(zip(("m", "v", "m_hat", "v_hat"), history, strict=True))
+
+
+def several_bowls(rng: np.random.Generator) -> list[Case]:
+    """The bowls again with one, two and three parameters; those of a case have the same shape.
+
+    So moments that are shared by mistake have numbers to be known by, and not only an error.
+    """
+    return [
+        {**case, "starts": {name: rng.normal(0, 3, case["start"].shape) for name in names}}
+        for names, case in zip(("w", "ab", "abc"), bowls(rng)[:3], strict=True)
+    ]
+
+
+def run_parameters(answer: Answer, case: Case) -> Results:
+    params = {name: torch.tensor(start) for name, start in case["starts"].items()}
+    curvature = torch.tensor(case["curvature"])
     settings = [case[name] for name in ("lr", "beta1", "beta2", "eps")]
-    return {"x": along(lambda x, grad: answer["adam_step"](x, grad, state, *settings), case)}
+    state: dict[str, Any] = {}
+    paths = {name: [x] for name, x in params.items()}
+    for noise in torch.tensor(case["noise"]):
+        grads = {name: curvature * x + noise for name, x in params.items()}
+        following = answer["adam_step_all"](params, grads, state, *settings)
+        params = {name: following[name] for name in paths}
+        for name, x in params.items():
+            paths[name].append(x)
+    return paths
 
 
 QUESTIONS = [
@@ -61,9 +143,62 @@ QUESTIONS = [
         {"zh": "动量法的一步", "en": "One step of momentum"},
         ("momentum_step",),
         bowls,
-        run_momentum,
+        run_velocity("momentum_step"),
     ),
     Question(
-        "adam", 25, {"zh": "Adam 的一步", "en": "One step of Adam"}, ("adam_step",), bowls, run_adam
+        "unrolled",
+        10,
+        {"zh": "展开的速度", "en": "The velocity, unrolled"},
+        ("unrolled_velocity",),
+        bowls,
+        run_unrolled,
+    ),
+    Question(
+        "memory",
+        5,
+        {"zh": "速度记得多远", "en": "How far back a velocity remembers"},
+        ("memory",),
+        memories,
+        run_memory,
+    ),
+    Question(
+        "nesterov",
+        10,
+        {"zh": "Nesterov 动量的一步", "en": "One step of Nesterov momentum"},
+        ("nesterov_step",),
+        bowls,
+        run_velocity("nesterov_step"),
+    ),
+    Question(
+        "moments",
+        10,
+        {"zh": "两个矩和偏差修正", "en": "Two moments and their bias correction"},
+        ("corrected_moments",),
+        bowls,
+        run_moments,
+    ),
+    Question(
+        "adam",
+        20,
+        {"zh": "Adam 的一步", "en": "One step of Adam"},
+        ("adam_step",),
+        bowls,
+        run_state("adam_step"),
+    ),
+    Question(
+        "parameters",
+        10,
+        {"zh": "几个参数的 Adam", "en": "Adam on several parameters"},
+        ("adam_step_all",),
+        several_bowls,
+        run_parameters,
+    ),
+    Question(
+        "amsgrad",
+        10,
+        {"zh": "AMSGrad 的一步", "en": "One step of AMSGrad"},
+        ("amsgrad_step",),
+        bowls,
+        run_state("amsgrad_step"),
     ),
 ]
