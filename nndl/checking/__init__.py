@@ -11,6 +11,7 @@ False
 from nndl.checking.check import Report, check, check_answer
 from nndl.checking.compare import Difference, first_difference, name_the_mistake
 from nndl.checking.question import Case, Mistake, Question, Text, Trace, as_trace
+from nndl.checking.release import release
 from nndl.checking.source import Cell, Lab, lab_numbers, read_lab
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "lab_numbers",
     "name_the_mistake",
     "read_lab",
+    "release",
 ]
