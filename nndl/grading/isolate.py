@@ -30,7 +30,8 @@ _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 
 _LAST_CAPABILITY = 63
 
 # System calls that a lab never makes: processes, namespaces, mounts, other processes' memory, the
-# kernel's own affairs. A limit on processes would not hold for root. The numbers are those of <asm/unistd.h>.
+# kernel's own affairs. A limit on processes would not hold for root. The numbers are
+# those of <asm/unistd.h>.
 _REFUSED = {
     "x86_64": {
         "fork": 57, "vfork": 58, "ptrace": 101, "chroot": 161, "mount": 165, "umount2": 166,
