@@ -1,5 +1,6 @@
 """Where two traces part, and which recorded mistake has the same numbers."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,8 +82,9 @@ def _difference(
     if same.all():
         return None
     step = int(np.argwhere(~same)[0][0]) if expected.ndim else None
-    wrong = got[~same]
-    kind = "not finite" if not np.isfinite(wrong).all() and finite[~same].all() else "value"
+    here = ... if step is None else step
+    lost = not np.isfinite(got[here]).all() and np.isfinite(expected[here]).all()
+    kind = "not finite" if lost else "value"
     return Difference(quantity, kind, step, got, expected)
 
 
@@ -96,10 +98,12 @@ def name_the_mistake(
 
     A mistake that does no harm in these cases has the right numbers and is never named.
     """
-    right = [question.trace(solution, case) for case in cases]
+    # An answer may change its case in place: each gets a copy.
+    right = [question.trace(solution, copy.deepcopy(case)) for case in cases]
     for mistake in question.mistakes:
         try:
-            wrong = [question.trace({**solution, **mistake.answer}, case) for case in cases]
+            answer = {**solution, **mistake.answer}
+            wrong = [question.trace(answer, copy.deepcopy(case)) for case in cases]
         except Exception:  # a mistake may raise: then it has no numbers to be known by
             continue
         differs = any(
