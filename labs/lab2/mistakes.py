@@ -13,7 +13,7 @@ def adagrad(wrong: str) -> Any:
 
     def adagrad_step(x: Tensor, grad: Tensor, sum_sq: Tensor, lr: float, eps: float) -> Any:
         before = sum_sq
-        if wrong == "sum changed in place":
+        if wrong in ("sum changed in place", "both changed in place"):
             sum_sq += grad**2
         elif wrong == "squares forgotten":
             sum_sq = sum_sq + grad
@@ -29,7 +29,7 @@ def adagrad(wrong: str) -> Any:
         }.get(wrong, sum_sq.sqrt() + eps)
         if wrong == "uphill":
             return x + lr * grad / denominator, sum_sq
-        if wrong == "point changed in place":
+        if wrong in ("point changed in place", "both changed in place"):
             x -= lr * grad / denominator
             return x, sum_sq
         return x - lr * grad / denominator, sum_sq
@@ -49,7 +49,7 @@ def rmsprop(wrong: str) -> Any:
             new = 1.0
         if wrong == "factor squared":
             new = new**2
-        if wrong == "average changed in place":
+        if wrong in ("average changed in place", "both changed in place"):
             mean_sq *= old
             mean_sq += new * grad**2
         else:
@@ -58,6 +58,9 @@ def rmsprop(wrong: str) -> Any:
             "epsilon inside": (mean_sq + eps).sqrt(),
             "old average": before.sqrt() + eps,
         }.get(wrong, mean_sq.sqrt() + eps)
+        if wrong in ("point changed in place", "both changed in place"):
+            x -= lr * grad / denominator
+            return x, mean_sq
         return x - lr * grad / denominator, mean_sq
 
     return {"rmsprop_step": rmsprop_step}
@@ -248,6 +251,14 @@ MISTAKES = {
             },
             adagrad("sum changed in place"),
         ),
+        Mistake(
+            "point and sum changed in place",
+            {
+                "zh": "x 和累积和都被就地修改了（例如 x -= ... 和 sum_sq += ...），以前的点和以前的和也跟着变了。请返回新的张量。",
+                "en": "x and the sum are both changed in place, as x -= ... and sum_sq += ... do, so all earlier points and sums change too. Return new tensors.",
+            },
+            adagrad("both changed in place"),
+        ),
     ],
     "rmsprop": [
         Mistake(
@@ -297,6 +308,22 @@ MISTAKES = {
                 "en": "the average is changed in place, as mean_sq *= ... does, so its earlier values change too. Return a new tensor.",
             },
             rmsprop("average changed in place"),
+        ),
+        Mistake(
+            "the point changed in place",
+            {
+                "zh": "x 被就地修改了（例如 x -= ...），记下来的每个点都变成了最后一个点。请返回一个新的张量。",
+                "en": "x is changed in place, as x -= ... does, so every recorded point becomes the last one. Return a new tensor.",
+            },
+            rmsprop("point changed in place"),
+        ),
+        Mistake(
+            "point and average changed in place",
+            {
+                "zh": "x 和平均值都被就地修改了（例如 x -= ... 和 mean_sq *= ...），以前的点和以前的平均值也跟着变了。请返回新的张量。",
+                "en": "x and the average are both changed in place, as x -= ... and mean_sq *= ... do, so all earlier points and averages change too. Return new tensors.",
+            },
+            rmsprop("both changed in place"),
         ),
     ],
     "effective-rates": [

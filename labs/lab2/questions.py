@@ -17,6 +17,14 @@ def tensor(values: Any) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
+def parts(name: str, result: Any, count: int) -> Any:
+    """Return what a function returned if it is that many values, or say what it should be."""
+    if isinstance(result, (tuple, list)) and len(result) == count:
+        return result
+    got = f"{len(result)} values" if isinstance(result, (tuple, list)) else type(result).__name__
+    raise TypeError(f"{name} must return {count} values, got {got}")
+
+
 def draw_gradients(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Gradients of one parameter: each coordinate has its scale, and all are smaller later on.
 
@@ -42,13 +50,16 @@ def draw_runs(rng: np.random.Generator) -> list[Case]:
     ]
 
 
-def follow(step: Callable[..., Any], case: Case, state_name: str) -> Mapping[str, Any]:
-    """Show the gradients to ``step`` one by one; it returns the next point and the next state."""
+def follow(
+    answer: Mapping[str, Any], name: str, case: Case, settings: tuple[str, ...], state_name: str
+) -> Mapping[str, Any]:
+    """Show the gradients one by one to a function that returns the next point and state."""
+    given = [case[setting] for setting in settings]
     x = tensor(case["start"])
     state = torch.zeros_like(x)
     points, states = [x], [state]
     for grad in tensor(case["gradients"]):
-        x, state = step(x, grad, state)
+        x, state = parts(name, answer[name](x, grad, state, *given), 2)
         # Kept as they are, not copied: whoever changes a tensor in place changes the past.
         points.append(x)
         states.append(state)
@@ -56,13 +67,11 @@ def follow(step: Callable[..., Any], case: Case, state_name: str) -> Mapping[str
 
 
 def run_adagrad(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    settings = [case[name] for name in ("lr", "eps")]
-    return follow(lambda *given: answer["adagrad_step"](*given, *settings), case, "sum_sq")
+    return follow(answer, "adagrad_step", case, ("lr", "eps"), "sum_sq")
 
 
 def run_rmsprop(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    settings = [case[name] for name in ("lr", "beta", "eps")]
-    return follow(lambda *given: answer["rmsprop_step"](*given, *settings), case, "mean_sq")
+    return follow(answer, "rmsprop_step", case, ("lr", "beta", "eps"), "mean_sq")
 
 
 def draw_rates(rng: np.random.Generator) -> list[Case]:
@@ -80,12 +89,9 @@ def draw_rates(rng: np.random.Generator) -> list[Case]:
 
 def run_rates(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     settings = [case[name] for name in ("lr", "beta", "eps")]
-    adagrad, rmsprop = answer["effective_rates"](tensor(case["gradients"]), *settings)
-    # A row of zeros in front, so that row t belongs to step t.
-    return {
-        "AdaGrad": [torch.zeros_like(adagrad[0]), *adagrad],
-        "RMSprop": [torch.zeros_like(rmsprop[0]), *rmsprop],
-    }
+    tables = answer["effective_rates"](tensor(case["gradients"]), *settings)
+    adagrad, rmsprop = parts("effective_rates", tables, 2)
+    return {"AdaGrad": adagrad, "RMSprop": rmsprop}
 
 
 def draw_memory(rng: np.random.Generator) -> list[Case]:
@@ -108,10 +114,11 @@ def run_memory(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
 def draw_models(rng: np.random.Generator) -> list[Case]:
     """Two models each, with the same names; some gradients are missing.
 
-    The parameters of a model have one shape, so that sharing a state runs, and can be named.
+    The parameters of a model have one shape, so that sharing a state runs, and can be named. No
+    name stands in two cases, so that what is kept in a class doesn't come from an earlier case.
     """
     cases = []
-    for names, shape in ((["w", "b"], (1,)), (["u", "v", "w"], (3,)), (["w", "b"], (2, 2))):
+    for names, shape in ((["w", "b"], (1,)), (["w1", "w2", "b2"], (3,)), (["W", "c"], (2, 2))):
         missing = rng.uniform(0, 1, (2, STEPS, len(names))) < 0.25
         missing[:, 0, :] = [True] + [False] * (len(names) - 1)
         cases.append(
@@ -201,7 +208,10 @@ def draw_settled(rng: np.random.Generator) -> list[Case]:
 
 
 def run_settled(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    results = [answer["settled"](tensor(case["curvature"]), float(lr)) for lr in case["lrs"]]
+    results = [
+        parts("settled", answer["settled"](tensor(case["curvature"]), float(lr)), 3)
+        for lr in case["lrs"]
+    ]
     distances, rates, losses = zip(*results, strict=True)
     return {"distance": distances, "rate": rates, "loss": losses}
 
