@@ -85,7 +85,12 @@ def in_place(grads: list[Tensor], limit: float) -> Any:
     return norm, grads
 
 
-def adam(never_decoupled: bool = False, without_rate: bool = False, after: bool = False) -> Any:
+def adam(
+    never_decoupled: bool = False,
+    without_rate: bool = False,
+    after: bool = False,
+    in_place: bool = False,
+) -> Any:
     """Adam with a mistake in its weight decay."""
 
     def adam_step(
@@ -108,6 +113,8 @@ def adam(never_decoupled: bool = False, without_rate: bool = False, after: bool 
         m = state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * grad
         v = state["v"] = beta2 * state.get("v", 0) + (1 - beta2) * grad**2
         step = lr * (m / (1 - beta1**t)) / ((v / (1 - beta2**t)).sqrt() + eps)
+        if in_place:
+            return w.mul_(shrink).sub_(step)
         return shrink * (w - step) if after else shrink * w - step
 
     return {"adam_step": adam_step}
@@ -288,6 +295,14 @@ MISTAKES = {
             },
             adam(after=True),
         ),
+        Mistake(
+            "w changed in place",
+            {
+                "zh": "传进来的 w 被就地改了，于是先前记下的点，连同起点，都变成了最后一个点。要返回新的张量。",
+                "en": "the w that was handed in is changed in place, and so all points recorded before, the start among them, become the last one. Return a new tensor.",
+            },
+            adam(in_place=True),
+        ),
     ],
     "line-search": [
         Mistake(
@@ -339,6 +354,14 @@ MISTAKES = {
                 "en": "the velocity isn't restored: the weights are right, but the first step starts with another velocity. It is state too; save it with the rest.",
             },
             resume(without="velocity"),
+        ),
+        Mistake(
+            "number of epochs forgotten",
+            {
+                "zh": "没有恢复轮数：下一轮的学习率由轮数算出，于是它在错的时候下降。轮数也要存。",
+                "en": "the number of epochs isn't restored. The next rate is computed from it, and so the rate falls at the wrong time. Save that number too.",
+            },
+            resume(without="epoch"),
         ),
     ],
 }

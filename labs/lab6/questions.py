@@ -18,6 +18,14 @@ def tensor(values: Any) -> torch.Tensor:
     return torch.tensor(np.array(values), dtype=torch.float64)
 
 
+def unpack(result: Any, name: str, parts: str) -> Any:
+    """What a function returned, if it has as many parts as it should."""
+    count = parts.count(",") + 1
+    if not isinstance(result, (tuple, list)) or len(result) != count:
+        raise TypeError(f"{name} must return {count} things: {parts}")
+    return result
+
+
 # --- 1. A rate that falls at milestones -------------------------------------------------------
 
 
@@ -162,7 +170,8 @@ def run_clip(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     clipped: list[list[torch.Tensor]] = [[] for _ in case["grads"]]
     for t in range(STEPS):
         grads = [tensor(values[t]) for values in case["grads"]]
-        norm, after = answer["clip_by_norm"](grads, case["limit"])
+        result = answer["clip_by_norm"](grads, case["limit"])
+        norm, after = unpack(result, "clip_by_norm", "the norm, the list")
         if len(after) != len(grads):
             raise ValueError(f"{len(grads)} gradients were given, {len(after)} came back")
         norms.append(norm)
@@ -247,7 +256,8 @@ def run_line_search(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     for _ in range(STEPS):
         calls = 0
         settings = [case[name] for name in ("lr", "shrink", "c")]
-        x, loss, rate = answer["line_search_step"](closure, path[-1], *settings)
+        result = answer["line_search_step"](closure, path[-1], *settings)
+        x, loss, rate = unpack(result, "line_search_step", "the point, the loss, the rate")
         path.append(x)
         losses.append(loss)
         rates.append(rate)
