@@ -120,8 +120,8 @@ def parameters_to_add(rng: np.random.Generator) -> list[Case]:
     return [
         {
             "shape": shape,
-            "values": rng.normal(0, 1, (50, 8)),
-            "picks": rng.uniform(0, 1, (50, 2)),
+            "values": rng.normal(0, 1, (20, 8)),
+            "picks": rng.uniform(0, 1, (20, 2)),
         }
         for shape in ([1], [1, 1], [])
     ]
