@@ -1,5 +1,6 @@
 """Lab 1, operators and gradient descent: the inputs of its questions, and how an answer runs."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,14 +43,14 @@ def bowl_cases(rng: np.random.Generator) -> list[Case]:
 def run_bowl(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     w = torch.tensor(case["w"])
     model, other = answer["Bowl"](w.clone()), answer["Bowl"](w.flip(0))
-    trace: dict[str, list[Any]] = {"value": [], "gradient": [], "x": []}
+    trace: dict[str, list[Any]] = {"value": [], 'grads["x"]': [], 'params["x"]': []}
     for x in steps(case["x"]):
         trace["value"].append(model(x.clone()))
         other(-x)
         model.backward()
         other.backward()
-        trace["gradient"].append(held(model.grads, "x", x))
-        trace["x"].append(held(model.params, "x", x))
+        trace['grads["x"]'].append(held(model.grads, "x", x))
+        trace['params["x"]'].append(held(model.params, "x", x))
     return trace
 
 
@@ -116,17 +117,15 @@ def run_step(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         case["c"],
     )
     optimizer = answer["SimpleBatchGD"](case["lr"], model)
-    trace: dict[str, list[Any]] = {name: [param.clone()] for name, param in model.params.items()}
-    for name in case["params"]:
-        trace[f"old {name}"], trace[f"gradient of {name}"] = [], []
+    trace: dict[str, list[Tensor]] = defaultdict(list)
     for _ in range(STEPS):
         model.backward()
         old, grads = dict(model.params), dict(model.grads)
         optimizer.step()
         for name in case["params"]:
-            trace[name].append(model.params[name].clone())
-            trace[f"old {name}"].append(old[name].clone())
-            trace[f"gradient of {name}"].append(grads[name].clone())
+            trace[f'params["{name}"]'].append(model.params[name].clone())
+            trace[f'old params["{name}"]'].append(old[name].clone())
+            trace[f'grads["{name}"]'].append(grads[name].clone())
     return trace
 
 
@@ -196,7 +195,7 @@ def run_path(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     result = answer["train_f"](model, optimizer, x_init, case["epoch"])
     points, losses = two_things("train_f", "the points and the losses", result)
     # x_init: what the caller has in hand when all is over.
-    return {"points": points, "losses": losses, "x_init": x_init}
+    return {"points": points, "losses": losses, "x_init": [x_init]}
 
 
 # 5. The learning rates of many quadratic functions.
@@ -234,7 +233,7 @@ def linear_cases(rng: np.random.Generator) -> list[Case]:
 
 
 def run_linear(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    trace: dict[str, list[Any]] = {"outputs": [], "gradient of W": [], "gradient of b": []}
+    trace: dict[str, list[Any]] = {"outputs": [], 'grads["W"]': [], 'grads["b"]': []}
     batches = zip(*(steps(case[name]) for name in ("W", "b", "X", "labels")), strict=True)
     model = answer["Linear"](torch.tensor(case["W"][0]), torch.tensor(case["b"][0]))
     for weight, bias, inputs, labels in batches:
@@ -242,8 +241,8 @@ def run_linear(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         model.params["W"], model.params["b"] = weight.clone(), bias.clone()
         trace["outputs"].append(model(inputs))
         model.backward(labels)
-        trace["gradient of W"].append(held(model.grads, "W", weight))
-        trace["gradient of b"].append(held(model.grads, "b", bias))
+        trace['grads["W"]'].append(held(model.grads, "W", weight))
+        trace['grads["b"]'].append(held(model.grads, "b", bias))
     return trace
 
 
