@@ -4,7 +4,7 @@ Points that were handed out are kept without a copy and read at the end: whoever
 place changes the path.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,6 +40,16 @@ def bowls(rng: np.random.Generator) -> list[Case]:
     return cases
 
 
+def tensors(name: str, result: Any, count: int) -> Sequence[Tensor]:
+    """Return what a function returned if it is that many tensors, or say what it should be."""
+    parts = result if isinstance(result, (tuple, list)) else [result]
+    if len(parts) != count or not all(isinstance(part, Tensor) for part in parts):
+        wanted = "a tensor" if count == 1 else f"{count} tensors"
+        got = ", ".join(type(part).__name__ for part in parts)
+        raise TypeError(f"{name} must return {wanted}, got {got or 'nothing'}")
+    return parts
+
+
 def along(step: Callable[[Tensor, Tensor, float], Tensor], case: Case) -> list[Tensor]:
     """The points of a path: `step` takes a point, its gradient and the rate, which falls midway."""
     x, curvature = torch.tensor(case["start"]), torch.tensor(case["curvature"])
@@ -58,7 +68,8 @@ def run_velocity(name: str) -> Callable[[Answer, Case], Results]:
         velocities = [torch.zeros(case["start"].shape, dtype=torch.float64)]
 
         def step(x: Tensor, grad: Tensor, lr: float) -> Tensor:
-            x, velocity = answer[name](x, grad, velocities[-1], lr, case["rho"])
+            result = answer[name](x, grad, velocities[-1], lr, case["rho"])
+            x, velocity = tensors(name, result, 2)
             velocities.append(velocity)
             return x
 
@@ -73,8 +84,11 @@ def run_state(name: str) -> Callable[[Answer, Case], Results]:
     def run(answer: Answer, case: Case) -> Results:
         state: dict[str, Any] = {}
         rest = case["beta1"], case["beta2"], case["eps"]
-        points = along(lambda x, grad, lr: answer[name](x, grad, state, lr, *rest), case)
-        return {"x": points}
+
+        def step(x: Tensor, grad: Tensor, lr: float) -> Tensor:
+            return tensors(name, answer[name](x, grad, state, lr, *rest), 1)[0]
+
+        return {"x": along(step, case)}
 
     return run
 
@@ -84,7 +98,8 @@ def run_unrolled(answer: Answer, case: Case) -> Results:
     grads = torch.tensor(case["noise"])
     velocities = [torch.zeros_like(grads[0])]
     for t in range(1, STEPS + 1):
-        velocities.append(answer["unrolled_velocity"](grads[:t].clone(), case["rho"]))
+        result = answer["unrolled_velocity"](grads[:t].clone(), case["rho"])
+        velocities += tensors("unrolled_velocity", result, 1)
     return {"velocity": velocities}
 
 
@@ -95,8 +110,10 @@ def memories(rng: np.random.Generator) -> list[Case]:
 
 
 def run_memory(answer: Answer, case: Case) -> Results:
-    total, steps = answer["memory"](case["rho"], case["share"])
-    return {"total": total, "steps": steps}
+    result = answer["memory"](case["rho"], case["share"])
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise TypeError(f"memory must return two numbers, got {type(result).__name__}")
+    return dict(zip(("total", "steps"), result, strict=True))
 
 
 def run_moments(answer: Answer, case: Case) -> Results:
@@ -104,9 +121,9 @@ def run_moments(answer: Answer, case: Case) -> Results:
     history = [[torch.zeros(case["start"].shape, dtype=torch.float64)] for _ in range(4)]
     for t, grad in enumerate(torch.tensor(case["noise"]), start=1):
         m, v = history[0][-1], history[1][-1]
-        results = answer["corrected_moments"](grad, m, v, t, case["beta1"], case["beta2"])
-        for past, result in zip(history, results, strict=True):
-            past.append(result)
+        result = answer["corrected_moments"](grad, m, v, t, case["beta1"], case["beta2"])
+        for past, part in zip(history, tensors("corrected_moments", result, 4), strict=True):
+            past.append(part)
     return dict(zip(("m", "v", "m_hat", "v_hat"), history, strict=True))
 
 
@@ -130,9 +147,11 @@ def run_parameters(answer: Answer, case: Case) -> Results:
     for noise in torch.tensor(case["noise"]):
         grads = {name: curvature * x + noise for name, x in params.items()}
         following = answer["adam_step_all"](params, grads, state, *settings)
-        params = {name: following[name] for name in paths}
-        for name, x in params.items():
-            paths[name].append(x)
+        if not isinstance(following, Mapping) or set(following) != set(paths):
+            raise TypeError(f"adam_step_all must return a dictionary with the keys {list(paths)}")
+        for name, path in paths.items():
+            path += tensors(f"adam_step_all, for {name!r},", [following[name]], 1)
+        params = {name: path[-1] for name, path in paths.items()}
     return paths
 
 
