@@ -89,14 +89,14 @@ def run_freeze(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     trace: dict[str, Any] = {
         "switches": [int(p.requires_grad) for p in parameters],
         "returned": [int(r) for r in returned],
-        "parameters": [],
         "statistics": [],
+        "parameters": [],
     }
 
     def record() -> None:
         buffers = [b.clone() for name, b in model.named_buffers() if "running" in name]
-        trace["parameters"].append(torch.cat([p.detach().reshape(-1) for p in parameters]))
         trace["statistics"].append(torch.cat(buffers))
+        trace["parameters"].append(torch.cat([p.detach().reshape(-1) for p in parameters]))
 
     inputs, _, outputs = case["sizes"]
     record()
