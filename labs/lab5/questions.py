@@ -1,6 +1,7 @@
 """Lab 5, building torch.optim.Optimizer: the inputs of its questions, and how an answer runs on them.
 
 Every question hands the student's function an optimiser with the three stores and no methods.
+Recording is on when a run begins, and afterwards what it was: no answer switches it off for others.
 """
 
 from collections import defaultdict
@@ -53,6 +54,13 @@ def stack(tensors: list[Tensor]) -> Tensor:
     return torch.stack([t.detach().clone() for t in tensors])
 
 
+def dictionary(function: str, returned: Any) -> dict[str, Any]:
+    """What a function returned, or an error that says what it should return."""
+    if not isinstance(returned, dict):
+        raise TypeError(f"{function} must return a dictionary, got {type(returned).__name__}")
+    return returned
+
+
 # ---- 1: a group, completed
 
 
@@ -75,6 +83,7 @@ def groups_to_complete(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+@torch.enable_grad()
 def run_complete_group(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     names, found = case["names"], Record()
     defaults = {name: float(value) for name, value in zip(names, case["defaults"], strict=True)}
@@ -91,7 +100,7 @@ def run_complete_group(answer: Mapping[str, Any], case: Case) -> Mapping[str, An
         group = {"params": given[form]}
         group |= {n: float(v) for n, v, s in zip(names, own, stated, strict=True) if s}
 
-        full = answer["complete_group"](group, defaults)
+        full = dictionary("complete_group", answer["complete_group"](group, defaults))
         params = full["params"]
         options = [full.get(name, float("nan")) for name in names]
         list(params)  # a generator can be walked through once: the second time, nothing is left
@@ -127,6 +136,7 @@ def parameters_to_add(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+@torch.enable_grad()
 def run_add_group(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     def new(value: float, requires_grad: bool = True) -> Tensor:
         return leaf(np.full(case["shape"], value), requires_grad)
@@ -175,6 +185,7 @@ def gradients_to_clear(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+@torch.enable_grad()
 def run_zero_grad(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     *params, stranger = [leaf(start) for start in case["start"]]
     groups = [{"params": group} for group in in_groups(params, case["sizes"])]
@@ -228,6 +239,7 @@ def bowls_in_groups(rng: np.random.Generator) -> list[Case]:
     return cases
 
 
+@torch.enable_grad()
 def run_momentum_step(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     params = [leaf(start) for start in case["start"]]
     options = zip(case["lr"], case["momentum"], case["dampening"], strict=True)
@@ -280,6 +292,7 @@ def steps_with_closures(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+@torch.enable_grad()
 def run_step_with_closure(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     x, curvature = leaf(case["start"]), leaf(case["curvature"], requires_grad=False)
     opt, found = Stores([{"params": [x], "lr": float(case["lr"])}], {}), Record()
@@ -342,6 +355,7 @@ def optimisers_to_save(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+@torch.enable_grad()
 def run_state_dict(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     params = [leaf(np.zeros_like(value)) for value in case["values"][0]]
     own, names, key = in_groups(params, case["sizes"]), case["names"], case["key"]
@@ -360,7 +374,7 @@ def run_state_dict(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
             opt.state[params[i]] = {key: leaf(case["values"][t, i], False), "steps": t}
         remembered = len(opt.state)
 
-        saved = answer["state_dict"](opt)
+        saved = dictionary("state_dict", answer["state_dict"](opt))
         groups = saved["param_groups"]
         numbers = [
             i if isinstance(i, (int, np.integer)) else -1 for g in groups for i in g["params"]
@@ -408,6 +422,7 @@ def files_to_load(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+@torch.enable_grad()
 def run_load_state_dict(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     sizes, load = case["sizes"], answer["load_state_dict"]
     params = [leaf(start, False) for start in case["start"]]
