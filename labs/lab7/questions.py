@@ -17,6 +17,19 @@ def number(values: Any) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
+def own(result: Any) -> Any:
+    """A copy of a tensor that was returned: what happens to it later doesn't count."""
+    return result.clone() if isinstance(result, torch.Tensor) else result
+
+
+def listed(name: str, result: Any) -> list[Any]:
+    """What a function returned as a list, or say that it should be one."""
+    try:
+        return list(result)
+    except TypeError:
+        raise TypeError(f"{name} must return a list, got {type(result).__name__}") from None
+
+
 # 1: requires_grad
 
 
@@ -42,8 +55,8 @@ def programs(rng: np.random.Generator) -> list[Case]:
 
 
 def run_switches(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    switches = answer["switches"](list(case["leaves"]), case["operations"])
-    return {"switches": [int(bool(switch)) for switch in switches]}
+    result = answer["switches"](list(case["leaves"]), case["operations"])
+    return {"switches": [int(bool(switch)) for switch in listed("switches", result)]}
 
 
 # 2: freezing
@@ -84,7 +97,7 @@ def run_freeze(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
             p.copy_(number(rng.normal(0, 0.7, tuple(p.shape))))
     if case["before"]:
         model.middle[0].bias.requires_grad_(False)
-    chosen = list(answer["freeze"](model, getattr(model, case["part"])))
+    chosen = listed("freeze", answer["freeze"](model, getattr(model, case["part"])))
     returned = [any(p is other for other in chosen) for p in parameters]
     trace: dict[str, Any] = {
         "switches": [int(p.requires_grad) for p in parameters],
@@ -174,8 +187,7 @@ def run_numerical(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     trace: dict[str, Any] = {"gradient": [], "x": []}
     for point in case["points"]:
         x = number(point)
-        gradient = answer["numerical_gradient"](f, x, case["h"])
-        trace["gradient"].append(torch.as_tensor(gradient).clone())
+        trace["gradient"].append(own(answer["numerical_gradient"](f, x, case["h"])))
         trace["x"].append(x)  # where it was, unless the answer has moved it
     return trace
 
@@ -207,7 +219,8 @@ def graphs(rng: np.random.Generator) -> list[Case]:
 def run_order(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     parents = case["parents"]
     handed_out = [list(made_from) for made_from in parents]
-    order = [int(node) for node in answer["backward_order"](handed_out, case["result"])]
+    result = answer["backward_order"](handed_out, case["result"])
+    order = [int(node) for node in listed("backward_order", result)]
     place: dict[int, int] = {}
     for position, node in enumerate(order):
         place.setdefault(node, position)
@@ -306,7 +319,7 @@ def run_sum_to(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     trace: dict[str, Any] = {"gradient": [], "G": []}
     for received in case["gradients"]:
         G = number(received)  # noqa: N806 (its name in the lab)
-        trace["gradient"].append(torch.as_tensor(answer["sum_to"](G, tuple(case["shape"]))).clone())
+        trace["gradient"].append(own(answer["sum_to"](G, tuple(case["shape"]))))
         trace["G"].append(G)  # as it was, unless the answer has changed it
     return trace
 
