@@ -5,6 +5,7 @@
 ``"rlimits"`` (limits on memory, time and files, and no more), ``"none"``.
 """
 
+import inspect
 import os
 import shutil
 import socket
@@ -21,20 +22,30 @@ from typing import Any
 import numpy as np
 
 from nndl.grading.wire import WireError, pack, receive, send
+from nndl.op import Op
 
 __all__ = ["LEVELS", "Sandbox", "Session", "best_level"]
 
 LEVELS = ("bubblewrap", "rlimits", "none")
 PACKAGE = Path(__file__).resolve().parents[1]
-# What a worker may see of the package. Its __init__ files are empty but for the stub of ``check``.
+# What a worker may see of the package. Its __init__ files are empty but for the stub of ``check``;
+# of ``nndl.op`` there is the base class alone, since its operators are answers.
 FILES = (
     "grading/wire.py",
     "grading/isolate.py",
     "grading/worker.py",
     "checking/question.py",
-    "op.py",
     "_checks.py",
 )
+OPERATOR = """\
+from typing import Any
+
+from torch import Tensor
+
+from nndl._checks import floating_tensor
+
+
+"""
 STUB = "def check(*args, **kwargs):\n    return lambda *args, **kwargs: None\n"
 START = 120.0  # seconds until the worker must be ready
 
@@ -64,6 +75,7 @@ def assemble(folder: Path, questions: Path) -> None:
         shutil.copy(PACKAGE / name, target)
     for name, text in (("", ""), ("grading", ""), ("checking", STUB)):
         (folder / "nndl" / name / "__init__.py").write_text(text)
+    (folder / "nndl" / "op.py").write_text(OPERATOR + inspect.getsource(Op))
     shutil.copy(questions, folder / "questions.py")
     # Without the list of fonts, matplotlib would look for them anew at every start.
     import matplotlib as mpl
