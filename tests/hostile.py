@@ -62,7 +62,7 @@ HARMLESS: dict[str, Callable[[Notebook], bytes]] = {
     "a daemon": first("import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(1e6)"),
     "a connection out": first("import socket; socket.create_connection(('192.0.2.1', 80), 5)"),
     "files written outside": first(
-        "for place in ('/worker/x', '/usr/x', '/x', '/work/x'):\n"
+        "for place in ('/worker/x', '/usr/x', '/x', '/home/x'):\n"
         "    try: open(place, 'w').write('x')\n    except OSError: pass"
     ),
     "noise on the wire": first(
