@@ -10,8 +10,6 @@ import pytest
 import torch
 import torch.nn.functional as tf
 from autograd_programs import (
-    OPERATIONS,
-    SMOOTH,
     Program,
     compare_gradients,
     compare_higher,
@@ -135,7 +133,9 @@ def test_a_mistake_at_second_order_is_none_at_first(name: str) -> None:
 def test_there_are_enough_mistakes(record_property: Report) -> None:
     number = len(WRONG) + len(WRONG_HIGHER) + len(WRONG_WRITES)
     assert number >= 15
-    record_property("autograd", f"{number} wrong derivatives and orders, each caught by the same")
+    record_property(
+        "autograd", f"{number} wrong derivatives and orders tried by the same comparison"
+    )
 
 
 def central_difference(
@@ -228,10 +228,10 @@ def test_a_chain_of_100_000_operations() -> None:
     x = tensor(1.0, requires_grad=True, dtype=torch.float64)
     y = x
     for _ in range(50_000):
-        y = y * 0.5 + 1.0
+        y = y * 1.00001 + 1.0
     y.backward()
     assert x.grad is not None
-    assert x.grad.item() == 0.0 or x.grad.item() == 0.5**50_000
+    assert x.grad.item() == pytest.approx(1.00001**50_000, rel=1e-9)
     steep = x
     for _ in range(100_000):
         steep = -steep
@@ -671,7 +671,3 @@ def test_net_trained_by_the_engine_has_torch_s_losses() -> None:
         losses.append((our_loss.item(), their_loss.item()))
     assert max(abs(ours - theirs) for ours, theirs in losses) < 1e-9
     assert losses[-1][0] < 0.75 * losses[0][0]
-
-
-def test_smooth_operations_are_a_part_of_all() -> None:
-    assert set(SMOOTH) < set(OPERATIONS)

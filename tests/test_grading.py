@@ -137,7 +137,7 @@ def descendants(pid: int) -> list[int]:
 def test_the_hostile_are_counted(record_property: Report) -> None:
     number = len(HARMLESS) + len(DISHONEST) + len(BROKEN)
     assert number >= 40
-    record_property("grading", f"{number} hostile hand-ins: no dishonest mark, all others graded")
+    record_property("grading", f"{number} hostile hand-ins tried")
 
 
 def test_a_level_that_does_not_exist_is_refused() -> None:

@@ -94,7 +94,7 @@ def test_a_mistake_costs_its_question_and_is_named(
 
 
 def test_mistakes_are_counted(record_property: Callable[[str, object], None]) -> None:
-    record_property("labs", f"{len(MISTAKES)} typical mistakes named in {len(NUMBERS)} labs")
+    record_property("labs", f"{len(MISTAKES)} typical mistakes tried in {len(NUMBERS)} labs")
     assert len(set(MISTAKES)) == len(MISTAKES)
 
 
