@@ -8,28 +8,33 @@ Examples
 False
 """
 
-from nndl.checking.check import Report, check, check_answer
-from nndl.checking.compare import Difference, first_difference, name_the_mistake
-from nndl.checking.question import Case, Mistake, Question, Text, Trace, as_trace
+from nndl.checking.check import check, check_answer, lab_key
+from nndl.checking.compare import Difference, first_difference
+from nndl.checking.key import Key
+from nndl.checking.question import Case, Mistake, Question, Text, Trace, Unusable, as_trace
 from nndl.checking.release import release
+from nndl.checking.report import Failure, Report
 from nndl.checking.source import Cell, Lab, lab_numbers, read_lab
 
 __all__ = [
     "Case",
     "Cell",
     "Difference",
+    "Failure",
+    "Key",
     "Lab",
     "Mistake",
     "Question",
     "Report",
     "Text",
     "Trace",
+    "Unusable",
     "as_trace",
     "check",
     "check_answer",
     "first_difference",
+    "lab_key",
     "lab_numbers",
-    "name_the_mistake",
     "read_lab",
     "release",
 ]

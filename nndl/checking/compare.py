@@ -1,15 +1,13 @@
-"""Where two traces part, and which recorded mistake has the same numbers."""
+"""Where two traces part."""
 
-import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nndl.checking.question import Mistake, Question, Trace
+from nndl.checking.question import Trace
 
-__all__ = ["Difference", "first_difference", "name_the_mistake"]
+__all__ = ["Difference", "first_difference"]
 
 Array = np.ndarray[Any, Any]
 
@@ -86,31 +84,3 @@ def _difference(
     lost = not np.isfinite(got[here]).all() and np.isfinite(expected[here]).all()
     kind = "not finite" if lost else "value"
     return Difference(quantity, kind, step, got, expected)
-
-
-def name_the_mistake(
-    question: Question,
-    solution: Mapping[str, Any],
-    traces: Sequence[Trace],
-    cases: Sequence[Mapping[str, Any]],
-) -> Mistake | None:
-    """Return the recorded mistake whose numbers are those of the traces, in every case.
-
-    A mistake that does no harm in these cases has the right numbers and is never named.
-    """
-    # An answer may change its case in place: each gets a copy.
-    right = [question.trace(solution, copy.deepcopy(case)) for case in cases]
-    for mistake in question.mistakes:
-        try:
-            answer = {**solution, **mistake.answer}
-            wrong = [question.trace(answer, copy.deepcopy(case)) for case in cases]
-        except Exception:  # a mistake may raise: then it has no numbers to be known by
-            continue
-        differs = any(
-            first_difference(w, r, question.tolerance) for w, r in zip(wrong, right, strict=True)
-        )
-        if differs and not any(
-            first_difference(t, w, question.tolerance) for t, w in zip(traces, wrong, strict=True)
-        ):
-            return mistake
-    return None

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-__all__ = ["Case", "Mistake", "Question", "Text", "Trace", "as_trace"]
+__all__ = ["Case", "Mistake", "Question", "Text", "Trace", "Unusable", "as_trace"]
 
 #: Words in both languages: ``{"zh": ..., "en": ...}``.
 Text: TypeAlias = Mapping[str, str]
@@ -23,6 +23,27 @@ Case: TypeAlias = Mapping[str, Any]
 Trace: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
 
 MAX_NUMBERS = 1_000_000
+
+
+class Unusable(TypeError):
+    """What an answer returned cannot be compared: two values instead of one, a text, nothing.
+
+    Parameters
+    ----------
+    zh, en
+        What was returned and what should be, in both languages.
+
+    Examples
+    --------
+    >>> raise Unusable("step 应返回一个张量。", "step must return a tensor.")
+    Traceback (most recent call last):
+    ...
+    nndl.checking.question.Unusable: step must return a tensor.
+    """
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.text: Text = {"zh": zh, "en": en}
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,8 @@ class Question:
         Runs an answer, a mapping of names to what the student defined, on one case.
     tolerance
         By how much numbers may differ, relative to the largest of the trace.
+    counts
+        What the first dimension of its arrays counts: ``"step"``, or ``"index"`` of anything else.
     mistakes
         The known ones.
 
@@ -88,6 +111,7 @@ class Question:
     cases: Callable[[np.random.Generator], Sequence[Case]]
     run: Callable[[Mapping[str, Any], Case], Mapping[str, Any]]
     tolerance: float = 1e-6
+    counts: str = "step"
     mistakes: Sequence[Mistake] = field(default=())
 
     def draw(self, seed: int) -> Sequence[Case]:
@@ -99,7 +123,7 @@ class Question:
 
         Raises
         ------
-        TypeError
+        Unusable
             If something else than numbers came out.
         """
         return as_trace(self.run(answer, case))
@@ -110,10 +134,8 @@ def as_trace(results: Mapping[str, Any]) -> Trace:
 
     Raises
     ------
-    TypeError
-        If a value is no tensor, array, number or list of these.
-    ValueError
-        If it has more than a million numbers.
+    Unusable
+        If a value is no tensor, array, number or list of these, or has more than a million numbers.
 
     Examples
     --------
@@ -122,7 +144,7 @@ def as_trace(results: Mapping[str, Any]) -> Trace:
     >>> as_trace({"x": None})
     Traceback (most recent call last):
     ...
-    TypeError: x must be a tensor, an array or numbers, got NoneType
+    nndl.checking.question.Unusable: x must be a tensor, an array or numbers, got NoneType.
     """
     return {name: _as_array(name, value) for name, value in results.items()}
 
@@ -135,9 +157,19 @@ def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
     elif isinstance(value, (bool, int, float, np.ndarray, np.number)):
         array = np.asarray(value)
     else:
-        raise TypeError(f"{name} must be a tensor, an array or numbers, got {type(value).__name__}")
+        kind = type(value).__name__
+        raise Unusable(
+            f"{name} 应是张量、数组或数，得到的是 {kind}。",
+            f"{name} must be a tensor, an array or numbers, got {kind}.",
+        )
     if array.dtype.kind not in "bif":
-        raise TypeError(f"{name} must hold real numbers, got the type {array.dtype}")
+        raise Unusable(
+            f"{name} 应由实数组成，得到的类型是 {array.dtype}。",
+            f"{name} must hold real numbers, got the type {array.dtype}.",
+        )
     if array.size > MAX_NUMBERS:
-        raise ValueError(f"{name} has {array.size} numbers; at most {MAX_NUMBERS} are taken")
+        raise Unusable(
+            f"{name} 有 {array.size} 个数，最多 {MAX_NUMBERS} 个。",
+            f"{name} has {array.size} numbers; at most {MAX_NUMBERS} are taken.",
+        )
     return array

@@ -1,0 +1,160 @@
+"""The hand-ins in a folder, as Canvas, Moodle, nbgrader or a person left them there."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+__all__ = ["HandIn", "find_handins", "read_bytes"]
+
+MAX_BYTES = 20 << 20
+# Canvas: zhangwei_LATE_12345_67890_lab3-1.ipynb; the first number is the student's.
+_CANVAS = re.compile(r"^(?P<student>.+?)_(?P<late>LATE_)?(?P<id>\d+)_\d+_.+$")
+# Moodle: "Zhang Wei_12345_assignsubmission_file_", with the notebook inside.
+_MOODLE = re.compile(r"^(?P<student>.+)_(?P<id>\d+)_assignsubmission_.*$")
+# nbgrader writes this file beside a notebook when it collects it.
+_TIMESTAMP = "timestamp.txt"
+
+
+@dataclass(frozen=True)
+class HandIn:
+    """One student's hand-in.
+
+    Attributes
+    ----------
+    student
+        The name that the file or the folder carries.
+    path
+        The notebook, or None if there is none.
+    problem
+        Why it cannot be read: a key of ``nndl.grading.words.PROBLEMS``, or an empty text.
+    flags
+        Keys of ``nndl.grading.words.FLAGS``.
+    handed_in
+        When, in UTC.
+    marked_late
+        Whether Canvas has marked it as late.
+    canvas_id, moodle_id
+        The student's number there, or an empty text.
+    """
+
+    student: str
+    path: Path | None
+    problem: str = ""
+    flags: tuple[str, ...] = ()
+    handed_in: datetime | None = None
+    marked_late: bool = False
+    canvas_id: str = ""
+    moodle_id: str = ""
+
+
+def find_handins(folder: Path) -> list[HandIn]:
+    """List the hand-ins in a folder, one for each student, by name.
+
+    A notebook in the folder itself belongs to the student whose name it carries; a folder in it to
+    the student whose name the folder carries. Hidden files are left out.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        If it is no folder, or nothing was handed in there.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder")
+    found: dict[str, list[HandIn]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            handin = _in_folder(path)
+        elif path.suffix == ".ipynb":
+            handin = _in_file(path)
+        else:
+            continue
+        found.setdefault(handin.student, []).append(handin)
+    if not found:
+        raise ValueError(f"{folder} has no hand-ins: neither notebooks (.ipynb) nor folders of them")
+    return [_last(handins) for _, handins in sorted(found.items())]
+
+
+def _in_file(path: Path) -> HandIn:
+    match = _CANVAS.match(path.stem)
+    if match is None:
+        return _described(path.stem, path)
+    return _described(
+        match["student"], path, canvas_id=match["id"], marked_late=match["late"] is not None
+    )
+
+
+def _in_folder(folder: Path) -> HandIn:
+    match = _MOODLE.match(folder.name)
+    student, number = (match["student"], match["id"]) if match else (folder.name, "")
+    notebooks = list(_notebooks(folder))
+    if not notebooks:
+        return HandIn(student, None, "missing", moodle_id=number)
+    return _last([_described(student, path, moodle_id=number) for path in notebooks])
+
+
+def _notebooks(folder: Path) -> Iterator[Path]:
+    """List notebooks, without following links out of the folder."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.suffix == ".ipynb":
+            yield path
+        elif path.is_dir() and not path.is_symlink():
+            yield from _notebooks(path)
+
+
+def _described(
+    student: str, path: Path, canvas_id: str = "", moodle_id: str = "", marked_late: bool = False
+) -> HandIn:
+    problem, when = "", None
+    if path.is_symlink():
+        problem = "link"
+    elif not path.is_file():
+        problem = "unreadable"
+    else:
+        when = _when(path)
+    return HandIn(student, path, problem, (), when, marked_late, canvas_id, moodle_id)
+
+
+def _when(path: Path) -> datetime:
+    """Return what nbgrader noted, or else when the file was last changed."""
+    note = path.with_name(_TIMESTAMP)
+    if note.is_file() and not note.is_symlink():
+        try:
+            noted = datetime.fromisoformat(note.read_text("utf-8").strip().removesuffix(" UTC"))
+        except ValueError:
+            pass
+        else:
+            return noted if noted.tzinfo else noted.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+
+
+def _last(handins: Iterable[HandIn]) -> HandIn:
+    """Return the latest of a student's hand-ins, flagged if there are others."""
+    several = list(handins)
+    early = datetime.min.replace(tzinfo=UTC)
+    chosen = max(several, key=lambda handin: handin.handed_in or early)
+    if len(several) == 1:
+        return chosen
+    return HandIn(**{**vars(chosen), "flags": (*chosen.flags, "several")})
+
+
+def read_bytes(handin: HandIn) -> tuple[bytes, str]:
+    """Return what was handed in, and why it cannot be read (or an empty text)."""
+    if handin.problem or handin.path is None:
+        return b"", handin.problem or "missing"
+    try:
+        if handin.path.lstat().st_size > MAX_BYTES:
+            return b"", "too large"
+        return handin.path.read_bytes(), ""
+    except OSError:
+        return b"", "unreadable"
