@@ -1,67 +1,59 @@
 """Grade one hand-in: run its answers behind the walls, and compare what comes out here."""
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
-from nndl.checking.check import Failure
-from nndl.checking.question import Trace
-from nndl.grading.key import Key, QuestionKey
+from nndl.checking.key import Key, QuestionKey
+from nndl.checking.question import Case, Trace
+from nndl.checking.report import Failure, Report
+from nndl.checking.source import LANGUAGES
+from nndl.grading.result import CellError, Mark, Result
 from nndl.grading.sandbox import Sandbox, Session
-from nndl.grading.submission import Submission
+from nndl.grading.submission import Code, Submission, SubmissionError, read_submission
 from nndl.grading.wire import WireError
 
-__all__ = ["Mark", "Result", "grade"]
+__all__ = ["Task", "grade", "grade_content", "no_result"]
 
 CELL = 10.0  # seconds for a cell
 CASE = 5.0  # seconds for a case
 TOTAL = 90.0  # seconds for a hand-in
+SHOWN = 500  # characters of an error
+KEPT = 20_000  # characters of an answer
+OTHERS_ENDED = "ended", "damaged"  # what a person should look at
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What a question earned, and why not all."""
-
-    question: str
-    points: int
-    of: int
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A graded hand-in.
+class Task:
+    """What is asked of every hand-in of a run.
 
     Attributes
     ----------
-    name
-        The student.
-    marks
-        One for each question that a machine marks, in the lab's order.
+    lab
+        The lab's number.
+    seed
+        What the hidden inputs are drawn from.
     level
-        The level of the walls behind which it ran.
-    flags
-        What a person should look at.
-    output
-        The beginning of what it printed.
-    cells
-        The errors that its cells raised, in words.
-    problem
-        Why it could not be graded at all, or an empty text.
+        The level of the walls.
+    lang
+        The language for hand-ins that don't say theirs.
+    only
+        The one question to be graded, or None for all.
     """
 
-    name: str
-    marks: tuple[Mark, ...]
+    lab: int
+    seed: int
     level: str
-    flags: tuple[str, ...] = ()
-    output: str = ""
-    cells: tuple[str, ...] = field(default=())
-    problem: str = ""
+    lang: str = "en"
+    only: str | None = None
 
-    @property
-    def points(self) -> int:
-        """All points together."""
-        return sum(mark.points for mark in self.marks)
+
+class _UsedUp(WireError):
+    """The hand-in has used up all its time."""
+
+    kind = "used up"
 
 
 class _Running:
@@ -69,92 +61,164 @@ class _Running:
 
     def __init__(self, submission: Submission, key: Key, sandbox: Sandbox) -> None:
         setup = [c.source for c in key.lab.cells if "setup" in c.metadata.get("tags", ())]
-        self._cells = [*setup, *(code for _, code in submission.code)]
+        self._cells = [*(Code(0, source) for source in setup), *submission.code]
+        self._left_out: set[int] = set()
         self._sandbox = sandbox
         self._until = time.monotonic() + TOTAL
         self._opened: AbstractContextManager[Session] | None = None
-        self.session: Session | None = None
-        self.errors: list[str] = []
+        self._session: Session | None = None
+        self._errors: dict[int, CellError] = {}
         self.output = ""
 
-    def seconds(self, most: float) -> float:
-        return max(0.0, min(most, self._until - time.monotonic()))
+    @property
+    def errors(self) -> tuple[CellError, ...]:
+        """The cells that didn't run to their end."""
+        return tuple(error for _, error in sorted(self._errors.items()))
 
-    def begin(self) -> Session:
-        """Run all cells that have not stopped an earlier attempt."""
-        while self.session is None:
-            if not self.seconds(CELL):
-                raise WireError("the hand-in has used up its time")
-            self._opened = self._sandbox.open()
-            session = self._opened.__enter__()
-            errors = []
-            for place, code in enumerate(self._cells):
-                try:
-                    error = session.run_cell(code, self.seconds(CELL))
-                except WireError as problem:
-                    # This cell takes the whole process along. The others deserve another try.
-                    self.errors.append(f"{problem}")
-                    self._cells[place] = ""
-                    self.end()
-                    break
-                errors += [error] * bool(error)
-            else:
-                self.session = session
-                self.errors += errors
-        return self.session
+    def seconds(self, most: float) -> float:
+        """Return how long the next thing may take."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise _UsedUp
+        return min(most, left)
+
+    def session(self) -> Session:
+        """Return the session in which all cells have run that stop nothing."""
+        while self._session is None:
+            self._session = self._begin()
+        return self._session
+
+    def _begin(self) -> Session | None:
+        """Run the cells; None if one of them takes the process along, which is left out then."""
+        self._opened = self._sandbox.open()
+        session = self._opened.__enter__()
+        for place, cell in enumerate(self._cells):
+            if place in self._left_out:
+                continue
+            lines = cell.source.strip().splitlines()
+            begins = lines[0][:60] if lines else ""
+            try:
+                error = session.run_cell(cell.source, self.seconds(CELL))
+            except WireError as problem:
+                self._errors[place] = CellError(cell.number, problem.kind, "", begins)
+                self._left_out.add(place)
+                self.end()
+                if isinstance(problem, _UsedUp):
+                    raise
+                return None
+            if error:
+                self._errors[place] = CellError(cell.number, "raised", error[:SHOWN], begins)
+        return session
 
     def end(self) -> None:
+        """Leave the sandbox."""
+        if self._session is not None:
+            with suppress(WireError):
+                self.output = self.output or self._session.output(1.0)
         if self._opened is not None:
-            if self.session is not None:
-                with suppress(WireError):
-                    self.output = self.output or self.session.output(self.seconds(1.0))
             self._opened.__exit__(None, None, None)
-        self._opened = self.session = None
+        self._opened = self._session = None
 
 
-def grade(submission: Submission, key: Key, sandbox: Sandbox) -> Result:
-    """Grade a hand-in with the key to its lab. Whatever it does, there is a result."""
+def grade_content(task: Task, content: bytes, key: Key, sandbox: Sandbox) -> Result:
+    """Grade what somebody handed in. Whatever it is, there is a result."""
+    try:
+        submission = read_submission(content)
+    except SubmissionError as problem:
+        return no_result(task, key, str(problem))
+    if submission.lab not in (None, task.lab):
+        return no_result(task, key, "another lab", submission.lang)
+    return grade(task, submission, key, sandbox)
+
+
+def no_result(task: Task, key: Key, problem: str, lang: str | None = None) -> Result:
+    """Return the result of what cannot be graded: no points, and the reason."""
+    questions = [k.question for name, k in key.questions.items() if task.only in (None, name)]
+    marks = tuple(Mark(question.name, 0, question.points) for question in questions)
+    return Result(task.lab, lang or task.lang, task.level, marks, problem=problem)
+
+
+def grade(task: Task, submission: Submission, key: Key, sandbox: Sandbox) -> Result:
+    """Grade a hand-in with the key to its lab.
+
+    Parameters
+    ----------
+    task
+        What is asked.
+    submission
+        The hand-in.
+    key
+        The key to ``task.lab``, drawn from ``task.seed``.
+    sandbox
+        Where its code runs.
+    """
+    lang = submission.lang or task.lang
     running = _Running(submission, key, sandbox)
     try:
-        marks = tuple(_mark(question, running) for question in key.questions.values())
+        marks = tuple(
+            _mark(questioned, running, lang)
+            for name, questioned in key.questions.items()
+            if task.only in (None, name)
+        )
     finally:
         running.end()
+    kinds = {*(mark.kind for mark in marks), *(error.kind for error in running.errors)}
     return Result(
-        submission.name,
-        marks,
-        sandbox.level,
-        submission.flags,
-        running.output,
-        tuple(running.errors),
+        lab=task.lab,
+        lang=lang,
+        level=sandbox.level,
+        marks=marks,
+        flags=(*submission.flags, *(kind for kind in OTHERS_ENDED if kind in kinds)),
+        answers={
+            c.question: c.source[:KEPT] for c in submission.code if c.question in key.questions
+        },
+        written={name: text[:KEPT] for name, text in submission.written.items()},
+        cells=running.errors,
+        output=running.output,
     )
 
 
-def _mark(key: QuestionKey, running: _Running) -> Mark:
-    failure = _failure(key, running)
-    points = 0 if failure else key.question.points
-    return Mark(key.question.name, points, key.question.points, failure)
-
-
-def _failure(key: QuestionKey, running: _Running) -> Failure | None:
-    traces: list[Trace] = []
-    first: Failure | None = None
-    for number, case in enumerate(key.cases):
+def _mark(key: QuestionKey, running: _Running, lang: str) -> Mark:
+    def run(case: Case) -> Trace | Failure:
         try:
-            session = running.begin()
+            session = running.session()
             reply, trace = session.run_case(key.question.name, case, running.seconds(CASE))
         except WireError as problem:
             running.end()
-            return Failure("stopped", number + 1, error=str(problem))
-        kind, error = str(reply.get("kind", "")), str(reply.get("error", ""))
-        if kind in ("undefined", "empty"):
-            return Failure(kind, number + 1, name=error[:100])
-        if kind:
-            return Failure("raised", number + 1, error=error[:500])
-        traces.append(trace)
-        difference = key.difference(number, trace)
-        if difference is not None and first is None:
-            first = Failure(difference.kind, number + 1, difference=difference)
-    if first is None:
+            return Failure(problem.kind, seconds=TOTAL if isinstance(problem, _UsedUp) else CASE)
+        return _failure(reply, key.question.defines) or trace
+
+    failure = key.failure(run)
+    question = key.question
+    if failure is None:
+        return Mark(question.name, question.points, question.points)
+    report = Report(question, len(key.cases), failure, lang)
+    rows = tuple(report.rows())
+    return Mark(
+        question.name,
+        0,
+        question.points,
+        failure.kind,
+        failure.mistake.name if failure.mistake else "",
+        tuple(report.reasons()),
+        report.head() if rows else (),
+        rows,
+    )
+
+
+def _failure(reply: Mapping[str, Any], defines: Any) -> Failure | None:
+    """Read why there is no trace. The other side may have written anything into the reply."""
+    kind, name, line = reply.get("kind"), reply.get("name"), reply.get("line")
+    if kind == "":
         return None
-    mistake = key.mistake(traces)
-    return Failure(first.kind, first.case, difference=first.difference, mistake=mistake)
+    if kind == "undefined":
+        return Failure("undefined", name=str(name) if name in defines else defines[0])
+    if kind == "empty":
+        return Failure("empty", name=defines[0])
+    said = reply.get("said")
+    if kind == "unusable" and isinstance(said, dict) and said.keys() == set(LANGUAGES):
+        return Failure("unusable", said={lang: str(text)[:SHOWN] for lang, text in said.items()})
+    if kind == "raised":
+        error = str(reply.get("error", ""))[:SHOWN]
+        return Failure("raised", error=error, line=line if type(line) is int else None)
+    return Failure("damaged")

@@ -79,7 +79,9 @@ def find_handins(folder: Path) -> list[HandIn]:
             continue
         found.setdefault(handin.student, []).append(handin)
     if not found:
-        raise ValueError(f"{folder} has no hand-ins: neither notebooks (.ipynb) nor folders of them")
+        raise ValueError(
+            f"{folder} has no hand-ins: neither notebooks (.ipynb) nor folders of them"
+        )
     return [_last(handins) for _, handins in sorted(found.items())]
 
 

@@ -46,16 +46,19 @@ class CellError:
     Attributes
     ----------
     cell
-        Its number among the cells that were run, from 1.
+        Its number among the code cells, from 1.
     kind
         ``"raised"``, ``"time"``, ``"used up"``, ``"ended"`` or ``"damaged"``.
     error
         The error that it raised, in words.
+    begins
+        Its first line.
     """
 
     cell: int
     kind: str
     error: str = ""
+    begins: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from nndl.grading.wire import WireError, pack, receive, send
+from nndl.grading.wire import Ended, pack, receive, send
 from nndl.op import Op
 
-__all__ = ["LEVELS", "Sandbox", "Session", "best_level"]
+__all__ = ["LEVELS", "Sandbox", "SandboxClosed", "Session", "WorkerFailed", "best_level"]
 
 LEVELS = ("bubblewrap", "rlimits", "none")
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -132,7 +132,7 @@ class Session:
         try:
             send(self._connection, message, arrays)
         except OSError:
-            raise WireError("the process has ended") from None
+            raise Ended("the process has ended") from None
         return receive(self._connection, time.monotonic() + seconds)
 
     def run_cell(self, code: str, seconds: float) -> str:
@@ -154,6 +154,14 @@ class Session:
         return str(reply.get("output", ""))
 
 
+class SandboxClosed(Exception):
+    """The grader is stopping, and no hand-in is taken any more."""
+
+
+class WorkerFailed(RuntimeError):
+    """The worker doesn't start; the message has what it said."""
+
+
 class Sandbox:
     """A worker behind walls, which takes one hand-in after the other.
 
@@ -168,8 +176,6 @@ class Sandbox:
     ------
     ValueError
         If there is no such level.
-    RuntimeError
-        If the worker doesn't start.
     """
 
     def __init__(self, questions: Path, level: str) -> None:
@@ -179,10 +185,19 @@ class Sandbox:
         self._folder = Path(tempfile.mkdtemp(prefix="nndl-worker-"))
         assemble(self._folder, questions)
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = self._closed = False
 
     def __enter__(self) -> "Sandbox":
-        self._start()
+        # Nobody waits here: what the worker imports takes seconds.
+        self._launch()
         return self
+
+    def close(self) -> None:
+        """Stop the worker, from any thread; whoever waits for its hand-in gets an error."""
+        self._closed = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def __exit__(
         self,
@@ -193,7 +208,30 @@ class Sandbox:
         self._stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Wait until the worker takes hand-ins.
+
+        Raises
+        ------
+        WorkerFailed
+            If it doesn't start.
+        SandboxClosed
+            If the sandbox was closed.
+        """
+        if self._closed:
+            raise SandboxClosed
+        if self._process is None:
+            self._launch()
+        if not self._ready and not self._wait_for(b"r", START):
+            process = self._process
+            said = process.stderr.read().decode() if process and process.stderr else ""
+            self._stop()
+            if self._closed:
+                raise SandboxClosed
+            raise WorkerFailed(f"the grader's worker does not start: {said[-2000:]}")
+        self._ready = True
+
+    def _launch(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -205,11 +243,7 @@ class Sandbox:
                 cwd="/",
                 env=None if self.level == "bubblewrap" else self._environment(self._folder),
             )
-        self._control = ours
-        if not self._wait_for(b"r", START):
-            said = self._process.stderr.read().decode() if self._process.stderr else ""
-            self._stop()
-            raise RuntimeError(f"the grader's worker does not start: {said[-2000:]}")
+        self._control, self._ready = ours, False
 
     def _environment(self, folder: Path) -> dict[str, str]:
         _, libraries = _python()
@@ -261,15 +295,16 @@ class _Opened:
         self._sandbox = sandbox
 
     def __enter__(self) -> Session:
-        ours, theirs = socket.socketpair()
         sandbox = self._sandbox
+        sandbox.wait_until_ready()
+        ours, theirs = socket.socketpair()
         with theirs:
             try:
                 socket.send_fds(sandbox._control, [b"j"], [theirs.fileno()])
             except OSError:
                 # The worker is gone: a hand-in has found a way to end it. Begin again.
                 sandbox._stop()
-                sandbox._start()
+                sandbox.wait_until_ready()
                 socket.send_fds(sandbox._control, [b"j"], [theirs.fileno()])
         self._connection = ours
         return Session(ours)
@@ -289,4 +324,3 @@ class _Opened:
             alive = False
         if not alive:
             sandbox._stop()
-            sandbox._start()

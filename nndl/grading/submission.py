@@ -4,39 +4,43 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from nndl.checking.source import LANGUAGES
 
-__all__ = ["Submission", "SubmissionError", "read_submission"]
+__all__ = ["Code", "Submission", "SubmissionError", "read_submission"]
 
-MAX_BYTES = 20 << 20
 MAX_CELLS = 1000
 MAX_CODE = 200_000  # characters of one cell
 
-# What no answer needs. It is no proof of anything, so it costs no points: a person has a look.
+# What no answer needs, by the keys of ``words.FLAGS``. It is no proof of anything, so it costs no
+# points: a person has a look.
 SUSPICIOUS = {
-    "uses an optimiser instead of writing one": (
-        r"\boptim\b|\bnndl\.(rules|optimizer)\b|_fused_|_foreach_"
-    ),
-    "imports in unusual ways": (
-        r"\b(importlib|__import__|__loader__|sys\.modules|runpy|pkgutil)\b"
-    ),
-    "reaches for the system": (
+    "optimiser": r"\boptim\b|\bnndl\.(rules|optimizer)\b|_fused_|_foreach_",
+    "imports": r"\b(importlib|__import__|__loader__|sys\.modules|runpy|pkgutil)\b",
+    "system": (
         r"\b(ctypes|cffi|mmap|subprocess|multiprocessing|socket|signal|resource)\b"
         r"|\bos\.(fork|exec\w*|system|popen|kill\w*|_exit|dup2|setsid)\b"
     ),
-    "looks at the program that runs it": (
+    "inspection": (
         r"\bgc\.|__subclasses__|\b_getframe\b|__globals__|\binspect\.(stack|currentframe)\b"
     ),
-    "opens files": r"\bopen\s*\(|\bPath\s*\(|\bglob\b",
-    "replaces what checks it": r"\b(assert_close|unittest|allclose|builtins)\b.*=",
+    "files": r"\bopen\s*\(|\bPath\s*\(|\bglob\b",
+    "replacement": r"\b(assert_close|unittest|allclose|builtins)\b.*=",
 }
 
 
 class SubmissionError(Exception):
-    """Why a hand-in cannot be graded at all, in words for its author."""
+    """Why a hand-in cannot be graded at all: a key of ``words.PROBLEMS``."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A code cell: its number among them, its text, and the question that it says it answers."""
+
+    number: int
+    source: str
+    question: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,70 +49,75 @@ class Submission:
 
     Attributes
     ----------
-    name
-        The student, by the name of the file or its folder.
     lab
         The number of the lab that it says it is, or None.
     lang
-        The language that it was released in.
+        The language that it was released in, or None if it doesn't say.
     code
-        The code cells in order, with the question that each says it answers, or None.
+        The code cells that are run, in order.
     written
         The answers to written questions.
     flags
-        What a person should look at.
+        What a person should look at: keys of ``words.FLAGS``.
     """
 
-    name: str
     lab: int | None
-    lang: str
-    code: tuple[tuple[str | None, str], ...]
+    lang: str | None
+    code: tuple[Code, ...]
     written: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
 
 
-def read_submission(path: Path, name: str) -> Submission:
+def read_submission(content: bytes) -> Submission:
     """Read a notebook that somebody handed in.
 
     Raises
     ------
     SubmissionError
-        If the file is no notebook, or too large.
+        If it is no notebook.
+
+    Examples
+    --------
+    >>> cell = {"cell_type": "code", "source": ["import os; ", "os.fork()"]}
+    >>> read_submission(json.dumps({"cells": [cell]}).encode()).flags
+    ('system', 'no lab')
+    >>> read_submission(b"42")
+    Traceback (most recent call last):
+    ...
+    nndl.grading.submission.SubmissionError: not a notebook
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SubmissionError(f"the file is larger than {MAX_BYTES >> 20} MB")
-        notebook = json.loads(path.read_bytes())
+        notebook = json.loads(content)
     except (ValueError, RecursionError):
-        raise SubmissionError("the file is not a notebook: it cannot be read as JSON") from None
-    except OSError as error:
-        raise SubmissionError(f"the file cannot be opened: {error.strerror}") from None
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+        raise SubmissionError("not a notebook") from None
+    cells = _mapping(notebook).get("cells")
     if not isinstance(cells, list):
-        raise SubmissionError("the file is not a notebook: it has no cells")
-    flags = [f"only the first {MAX_CELLS} of {len(cells)} cells were read"] * (
-        len(cells) > MAX_CELLS
-    )
+        raise SubmissionError("not a notebook")
     about = _mapping(_mapping(notebook.get("metadata")).get("nndl"))
-    code: list[tuple[str | None, str]] = []
+    code: list[Code] = []
     written: dict[str, str] = {}
+    flags = ["many cells"] * (len(cells) > MAX_CELLS)
+    number = 0
     for cell in map(_mapping, cells[:MAX_CELLS]):
         ours = _mapping(_mapping(cell.get("metadata")).get("nndl"))
         source = _text(cell.get("source"))
+        number += cell.get("cell_type") == "code"
         if len(source) > MAX_CODE:
-            flags.append(f"a cell of {len(source)} characters was not run")
+            flags.append("long cell")
         elif cell.get("cell_type") == "code" and ours.get("role") not in ("setup", "check", "play"):
             question = ours.get("question")
-            code.append((question if isinstance(question, str) else None, _plain_python(source)))
+            name = question if isinstance(question, str) else None
+            code.append(Code(number, _plain_python(source), name))
         elif cell.get("cell_type") == "markdown" and isinstance(ours.get("written"), str):
             written[ours["written"]] = source
-    everything = "\n".join(source for _, source in code)
-    flags += [why for why, pattern in SUSPICIOUS.items() if re.search(pattern, everything)]
+    everything = "\n".join(cell.source for cell in code)
+    flags += [flag for flag, pattern in SUSPICIOUS.items() if re.search(pattern, everything)]
     lab, lang = about.get("lab"), about.get("lang")
+    if type(lab) is not int:
+        lab, flags = None, [*flags, "no lab"]
     return Submission(
-        name,
-        lab if type(lab) is int else None,
-        lang if lang in LANGUAGES else "en",
+        lab,
+        lang if lang in LANGUAGES else None,
         tuple(code),
         written,
         tuple(dict.fromkeys(flags)),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FOREVER", "WireError", "pack", "receive", "send", "unpack"]
+__all__ = ["FOREVER", "Ended", "TimeUp", "WireError", "pack", "receive", "send", "unpack"]
 
 MAX_HEADER = 1 << 20  # bytes
 MAX_ARRAYS = 1 << 26  # bytes, all together
@@ -27,7 +27,21 @@ Array = np.ndarray[Any, Any]
 
 
 class WireError(Exception):
-    """What came was no frame, or not in time."""
+    """What came was no frame."""
+
+    kind = "damaged"
+
+
+class TimeUp(WireError):
+    """Nothing came in time."""
+
+    kind = "time"
+
+
+class Ended(WireError):
+    """The other side has hung up."""
+
+    kind = "ended"
 
 
 def send(to: socket.socket, message: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -141,16 +155,16 @@ def _read(source: socket.socket, size: int, deadline: float) -> bytes:
     while left:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
-            raise WireError("time is up")
+            raise TimeUp("time is up")
         source.settimeout(None if remaining == FOREVER else remaining)
         try:
             part = source.recv(min(left, 1 << 16))
         except TimeoutError:
-            raise WireError("time is up") from None
+            raise TimeUp("time is up") from None
         except OSError as error:
-            raise WireError(f"the connection broke: {error.strerror}") from None
+            raise Ended(f"the connection broke: {error.strerror}") from None
         if not part:
-            raise WireError("the connection ended")
+            raise Ended("the connection ended")
         parts.append(part)
         left -= len(part)
     return b"".join(parts)

@@ -53,8 +53,14 @@ FLAGS: dict[str, Text] = {
         "zh": "替换检查所用的函数",
         "en": "replaces what could check it",
     },
-    "many cells": {"zh": "单元格太多，只读了前 1000 个", "en": "only its first 1,000 cells were read"},
-    "long cell": {"zh": "有一个太长的单元格没有运行", "en": "a cell too long to be run was left out"},
+    "many cells": {
+        "zh": "单元格太多，只读了前 1000 个",
+        "en": "only its first 1,000 cells were read",
+    },
+    "long cell": {
+        "zh": "有一个太长的单元格没有运行",
+        "en": "a cell too long to be run was left out",
+    },
     "no lab": {
         "zh": "没有说明是哪个实验",
         "en": "does not say which lab it belongs to",
@@ -75,22 +81,25 @@ FLAGS: dict[str, Text] = {
 
 #: Why a cell didn't run to its end.
 CELLS: dict[str, Text] = {
-    "raised": {"zh": "第 {cell} 个单元格出错：{error}", "en": "Cell {cell} raised an error: {error}"},
+    "raised": {
+        "zh": "第 {cell} 个代码单元格（`{begins}`）出错：{error}",
+        "en": "Code cell {cell} (`{begins}`) raised an error: {error}",
+    },
     "time": {
-        "zh": "第 {cell} 个单元格没有在时限内运行完，已跳过。",
-        "en": "Cell {cell} was not done in time and was left out.",
+        "zh": "第 {cell} 个代码单元格（`{begins}`）没有在时限内运行完，已跳过。",
+        "en": "Code cell {cell} (`{begins}`) was not done in time and was left out.",
     },
     "used up": {
-        "zh": "到第 {cell} 个单元格时，这份作业的时间已经用完。",
-        "en": "By cell {cell} the hand-in had used up its time.",
+        "zh": "到第 {cell} 个代码单元格（`{begins}`）时，这份作业的时间已经用完。",
+        "en": "By code cell {cell} (`{begins}`) the hand-in had used up its time.",
     },
     "ended": {
-        "zh": "第 {cell} 个单元格使运行它的程序中断，已跳过。",
-        "en": "Cell {cell} ended the program that ran it and was left out.",
+        "zh": "第 {cell} 个代码单元格（`{begins}`）使运行它的程序中断，已跳过。",
+        "en": "Code cell {cell} (`{begins}`) ended the program that ran it and was left out.",
     },
     "damaged": {
-        "zh": "第 {cell} 个单元格送回的数据不合规定，已跳过。",
-        "en": "Cell {cell} sent back data that are no answer and was left out.",
+        "zh": "第 {cell} 个代码单元格（`{begins}`）送回的数据不合规定，已跳过。",
+        "en": "Code cell {cell} (`{begins}`) sent back data that are no answer and was left out.",
     },
 }
 

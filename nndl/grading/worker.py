@@ -129,13 +129,21 @@ def _run_cell(code: str, namespace: dict[str, Any]) -> str:
 def _run_case(question: Any, namespace: dict[str, Any], case: Any) -> tuple[Any, Any]:
     missing = [name for name in question.defines if namespace.get(name) is None]
     if missing:
-        return {"kind": "undefined", "error": missing[0]}, {}
+        return {"kind": "undefined", "name": missing[0]}, {}
     try:
         return {"kind": ""}, question.trace(namespace, case)
     except NotImplementedError:
-        return {"kind": "empty", "error": question.defines[0]}, {}
+        return {"kind": "empty"}, {}
     except BaseException as error:
-        return {"kind": "raised", "error": _in_words(error)}, {}
+        if hasattr(error, "text"):  # a result that the question cannot compare
+            return {"kind": "unusable", "said": error.text}, {}
+        return {"kind": "raised", "error": _in_words(error), "line": _line(error)}, {}
+
+
+def _line(error: BaseException) -> int | None:
+    """Return the line of the cell in which the error arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f.lineno for f in reversed(frames) if f.filename == "<cell>"), None)
 
 
 def _in_words(error: BaseException) -> str:
