@@ -6,6 +6,9 @@ EDITION ?= zh
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Other graders, for comparison: an environment on top of the first.
+GRADERS := $(VENV)/graders
+GRADERS_INSTALLED := $(GRADERS)/.installed
 # JupyterLab asks for this word where there is no other user, as in a container.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -18,7 +21,7 @@ help: ## list the commands
 book: $(INSTALLED) ## execute the chapters and build both sites into _build/site
 	@$(BIN)/python tools/build_book.py
 
-test: book ## check style and types, then run every test
+test: book $(GRADERS_INSTALLED) ## check style and types, then run every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -28,7 +31,7 @@ lab: $(INSTALLED) ## open the chapters in JupyterLab; EDITION=zh or EDITION=en
 	@$(BIN)/python tools/make_lab.py --edition $(EDITION) --out _build/lab/$(EDITION)
 	$(BIN)/jupyter lab --notebook-dir _build/lab/$(EDITION) $(AS_ROOT)
 
-bench: $(INSTALLED) ## print this machine's timings, as ratios
+bench: $(INSTALLED) $(GRADERS_INSTALLED) ## print this machine's timings, as ratios
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 clean: ## remove what was built (the environment in .venv stays)
@@ -40,4 +43,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): some minutes and 2 GB, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[book,labs,grading,test]'
+	@touch $@
+
+# The .pth file shows it what the first environment has, so that only what is missing is installed.
+$(GRADERS_INSTALLED): $(INSTALLED) benchmarks/graders.txt
+	rm -rf $(GRADERS)
+	$(BIN)/python -m venv --without-pip $(GRADERS)
+	@$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > "$$($(GRADERS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/base.pth"
+	$(BIN)/python -m pip --python $(GRADERS)/bin/python install --disable-pip-version-check --constraint constraints.txt --requirement benchmarks/graders.txt
 	@touch $@
