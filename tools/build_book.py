@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from execution_cache import cache_path, package_fingerprint  # noqa: E402
 
 BOOK = ROOT / "book"
+# The package is executed, and its docstrings are pages; the labs are pages too.
+SOURCES = (BOOK, ROOT / "labs", ROOT / "nndl")
 BUILD = ROOT / "_build"
 SITE = BUILD / "site"
 STAMP = SITE / ".stamp"
@@ -38,7 +40,7 @@ def inputs_fingerprint() -> str:
     for tool in TOOLS:
         digest.update(f"{tool}=={version(tool)}\n".encode())
     settings = [ROOT / f"_{kind}{end}.yml" for kind in ("config", "toc") for end in SUFFIX.values()]
-    texts = (path for path in BOOK.rglob("*") if "__pycache__" not in path.parts)
+    texts = (path for folder in SOURCES for path in folder.rglob("*") if path.suffix != ".pyc")
     for path in sorted([Path(__file__).resolve(), *settings, *filter(Path.is_file, texts)]):
         digest.update(path.relative_to(ROOT).as_posix().encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())

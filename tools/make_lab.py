@@ -1,8 +1,9 @@
-"""Make the chapters into notebooks of one language, to be run in JupyterLab.
+"""Make the chapters and the labs into notebooks of one language, to be run in JupyterLab.
 
 A notebook shows the output of its cells, so a figure is already there when its caption comes: the
 caption stays, the directive goes. References to other chapters become links to their notebooks, and
-listings of the package are copied in. A notebook that its reader has changed is never overwritten.
+listings of the package are copied in. A lab is the notebook that students get, without solutions.
+A notebook that its reader has changed is never overwritten.
 What JupyterLab renders itself with jupyterlab-myst (admonitions, dropdowns, cards, equations) is
 left as it is.
 """
@@ -30,12 +31,15 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from bilingual import LANGUAGES, read_cells  # noqa: E402
 from chinese_lines import join_lines  # noqa: E402
 
+from nndl.checking import read_lab, release  # noqa: E402
+
 BOOK = ROOT / "book"
 TOC = {"zh": ROOT / "_toc.yml", "en": ROOT / "_toc.en.yml"}
 FIGURE = {"zh": "图 {}", "en": "Fig. {}"}
 # Pages that are made by the site's own directives; a notebook of them would be empty.
 SITE_ONLY = ("api", "api-optim", "api-autograd", "api-viz", "claims", "glossary", "references")
 
+_LAB = re.compile(r"labs/lab(?P<number>\d+)")
 _DIRECTIVE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}(?P<argument>[^\n]*)\n"
     r"(?P<body>.*?)^(?P=fence)[ ]*$",
@@ -234,6 +238,9 @@ def _explicit(text: str) -> tuple[str | None, str]:
 
 def make_notebook(edition: Edition, page: str) -> nbformat.NotebookNode:
     """One page as a notebook without outputs."""
+    lab = _LAB.fullmatch(page)
+    if lab:
+        return nbformat.from_dict(release(read_lab(int(lab["number"])), edition.lang))
     rewriter = PageRewriter(edition, page)
     cells = []
     for cell in read_cells((BOOK / f"{page}.md").read_text("utf-8")):
@@ -252,7 +259,7 @@ def _tags_only(metadata: dict[str, object]) -> dict[str, object]:
 
 
 def make_lab(lang: str, folder: Path) -> list[Path]:
-    """Write every chapter in one language below a folder; return the notebooks in reading order.
+    """Write every chapter and lab in one language below a folder; return them in reading order.
 
     What was written is remembered by its hash. A notebook that differs from that has been changed
     by its reader: it stays as it is, and a line says so.

@@ -2,7 +2,8 @@
 
 jupyter-cache knows a chapter's code, but not the package that the code imports. So the path of
 the cache has a fingerprint in it, of the package's source and of the libraries that decide what
-a cell shows: change a rule in ``nndl`` and every chapter is executed again.
+a cell shows: change a rule in ``nndl`` and every chapter is executed again. The grader and the
+command line are left out, as nothing of the book imports them.
 """
 
 from __future__ import annotations
@@ -19,18 +20,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ("torch", "numpy", "matplotlib")
+# Files of ``nndl``, or folders, that no chapter imports; a test makes sure.
+NOT_IN_CHAPTERS = ("cli.py", "grading")
 
 
 def package_fingerprint(root: Path = ROOT) -> str:
-    """Hash every file of ``nndl`` below root, the libraries' versions and Python's.
+    """Hash what chapters run on: ``nndl`` below root, and the versions of libraries and Python.
 
-    Not the modules alone: a cell's output holds the player's script and style too.
+    Not the modules of ``nndl`` alone: a cell's output holds the player's script and style too.
     """
     digest = hashlib.sha256(platform.python_version().encode())
     for library in LIBRARIES:
         digest.update(f"{library}=={version(library)}\n".encode())
-    files = (path for path in (root / "nndl").rglob("*") if "__pycache__" not in path.parts)
-    for path in sorted(filter(Path.is_file, files)):
+    package = root / "nndl"
+    files = (path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    for path in sorted(files):
+        if path.relative_to(package).parts[0] in NOT_IN_CHAPTERS:
+            continue
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
