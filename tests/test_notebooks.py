@@ -1,10 +1,11 @@
-"""Every chapter runs from top to bottom: nbval executes it and each cell's error is a failure.
+"""Every chapter and every solved lab runs from top to bottom: each cell's error is a failure.
 
-nbval reads ``.ipynb`` alone, so a chapter is converted into a temporary folder first. Its code is
-there once for both languages, and so it runs once.
+nbval executes them. It reads ``.ipynb`` alone, so a chapter is converted into a temporary folder
+first. Its code is there once for both languages, and so it runs once.
 """
 
 import inspect
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from bilingual import LANGUAGES, read_cells
 from make_lab import make_lab, pages
 
 from nndl import rules
+from nndl.checking import lab_numbers, read_lab, release
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 CHAPTERS = [
@@ -46,6 +48,23 @@ def test_chapter_runs(
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("number", lab_numbers())
+def test_solved_lab_runs_and_passes_its_checks(
+    number: int, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    lab = read_lab(number)
+    notebook = nbformat.from_dict(release(lab, "en", solved=True))
+    checks = [c for c in notebook.cells if c.metadata.get("nndl") == {"role": "check"}]
+    assert len(checks) == len(lab.questions)
+    for check in checks:
+        check.source = f"report = (\n{check.source}\n)\nassert report.passed, report"
+    nbformat.write(notebook, tmp_path / f"lab{number}.ipynb")
+    start = time.monotonic()
+    result = run_with_nbval(tmp_path / f"lab{number}.ipynb")
+    record_property(f"labs/lab{number}, solved", f"{time.monotonic() - start:.1f} s")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_a_cell_that_fails_is_noticed(tmp_path: Path) -> None:
     cells = [nbformat.v4.new_code_cell(source) for source in ("x = 1", "assert x == 2")]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -62,8 +81,10 @@ def test_lab_notebooks_are_in_one_language_and_lead_to_each_other(
 ) -> None:
     notebooks = make_lab(lang, tmp_path)
     assert len(notebooks) == len(pages(lang))
-    for path in notebooks:
+    for page, path in zip(pages(lang), notebooks, strict=True):
         notebook = nbformat.read(path, as_version=4)
+        lab = re.fullmatch(r"labs/lab(\d+)", page)
+        assert not lab or notebook == nbformat.from_dict(release(read_lab(int(lab[1])), lang))
         nbformat.validate(notebook)
         prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
         for site_only in (

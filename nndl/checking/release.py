@@ -3,16 +3,18 @@
 import re
 from typing import Any
 
-from nndl.checking.source import LANGUAGES, Cell, Lab
+from nndl._labs import LANGUAGES
+from nndl.checking.source import Cell, Lab
 
 __all__ = ["release"]
 
 ANSWER_HERE = {"zh": "*把你的回答写在这里。*", "en": "*Write your answer here.*"}
 # What a cell is for, by its tag; the grader runs none of these from a hand-in.
 ROLES = ("setup", "check", "play")
+_MARK = re.compile(r"^[ \t]*# (?:BEGIN|END) SOLUTION[^\n]*\n?", re.MULTILINE)
 
 
-def release(lab: Lab, lang: str) -> dict[str, Any]:
+def release(lab: Lab, lang: str, *, solved: bool = False) -> dict[str, Any]:
     """Return a lab as the notebook that students get, in nbformat's form.
 
     Each cell says in its metadata what it is for, so that a hand-in can be read even when cells
@@ -24,6 +26,8 @@ def release(lab: Lab, lang: str) -> dict[str, Any]:
         The lab.
     lang
         ``"zh"`` or ``"en"``.
+    solved
+        Leave the solutions in: not for students, but to try the notebook.
 
     Raises
     ------
@@ -34,7 +38,10 @@ def release(lab: Lab, lang: str) -> dict[str, Any]:
     --------
     >>> from nndl.checking import read_lab
     >>> notebook = release(read_lab(3), "en")
-    >>> any("BEGIN SOLUTION" in cell["source"] for cell in notebook["cells"])
+    >>> any("raise NotImplementedError" in cell["source"] for cell in notebook["cells"])
+    True
+    >>> notebook = release(read_lab(3), "en", solved=True)
+    >>> any("raise NotImplementedError" in cell["source"] for cell in notebook["cells"])
     False
     """
     if lang not in LANGUAGES:
@@ -42,7 +49,8 @@ def release(lab: Lab, lang: str) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
     for cell in lab.cells:
         if cell.kind == "code":
-            cells.append(_code(cell, lang))
+            source = _MARK.sub("", cell.source).rstrip() if solved else cell.stub()
+            cells.append(_code(cell, source, lang))
         elif cell.metadata.get("lang") == lang and "rubric" not in cell.metadata:
             cells.append(_prose(cell.source, {}))
             if "written" in cell.metadata:
@@ -60,18 +68,17 @@ def release(lab: Lab, lang: str) -> dict[str, Any]:
     }
 
 
-def _code(cell: Cell, lang: str) -> dict[str, Any]:
+def _code(cell: Cell, source: str, lang: str) -> dict[str, Any]:
     about: dict[str, Any] = {}
     if cell.question is not None:
         about = {"question": cell.question}
     for role in ROLES:
         if role in cell.metadata.get("tags", ()):
             about = {"role": role}
-    source = re.sub(r'lang="\w+"', f'lang="{lang}"', cell.stub())
     return {
         "cell_type": "code",
         "metadata": {"nndl": about} if about else {},
-        "source": source,
+        "source": re.sub(r'lang="\w+"', f'lang="{lang}"', source),
         "outputs": [],
         "execution_count": None,
     }
