@@ -14,11 +14,12 @@ from hostile import BROKEN, DISHONEST, HARMLESS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nndl._labs import labs_folder
 from nndl.checking import Key, read_lab, release
-from nndl.checking.source import labs_folder
-from nndl.grading.grade import Task, grade_content
+from nndl.grading.grade import grade_content
 from nndl.grading.result import Result
 from nndl.grading.sandbox import LEVELS, Sandbox, best_level
+from nndl.grading.task import Task
 from nndl.grading.wire import WireError, pack, receive, send, unpack
 
 pytestmark = pytest.mark.usefixtures("one_thread")

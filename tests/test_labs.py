@@ -9,8 +9,9 @@ import nbformat
 import pytest
 from test_languages import HAN, differences
 
+from nndl._labs import LANGUAGES, labs_folder
 from nndl.checking import Lab, check_answer, lab_key, lab_numbers, read_lab, release
-from nndl.checking.source import LANGUAGES, labs_folder, load_module
+from nndl.checking.source import load_module
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

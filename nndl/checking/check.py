@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from nndl._labs import LANGUAGES
 from nndl.checking.key import Key, QuestionKey
 from nndl.checking.question import Case, Trace, Unusable
 from nndl.checking.report import Failure, Report
-from nndl.checking.source import LANGUAGES, read_lab
+from nndl.checking.source import read_lab
 
 __all__ = ["PUBLISHED", "check", "check_answer", "lab_key"]
 
@@ -109,5 +110,5 @@ def _in_words(error: Exception) -> str:
 def _line(error: Exception) -> int | None:
     """Return the line of the student's cell in which the error arose."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [f.lineno for f in frames if "ipykernel" in f.filename or f.filename.startswith("<")]
+    lines = [f.lineno for f in frames if f.filename.startswith("<cell") or "ipyk" in f.filename]
     return lines[-1] if lines else None

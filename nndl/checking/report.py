@@ -1,6 +1,5 @@
 """What a check says: passed, or where the answer left the right way, and why perhaps."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any

@@ -16,13 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nndl._labs import LANGUAGES, lab_numbers, labs_folder, require_lab
 from nndl.checking.question import Question
 
 __all__ = ["LANGUAGES", "Cell", "Lab", "lab_numbers", "labs_folder", "load_module", "read_lab"]
 
-LANGUAGES = ("zh", "en")
-# Installed, the labs lie inside the package; in a checkout beside it.
-_PACKAGE = Path(__file__).resolve().parents[1]
 _SOLUTION = re.compile(
     r"^(?P<indent>[ \t]*)# BEGIN SOLUTION\n.*?^[ \t]*# END SOLUTION[^\n]*\n?",
     re.MULTILINE | re.DOTALL,
@@ -81,9 +79,19 @@ class Lab:
         namespace: dict[str, Any] = {"__name__": f"lab{self.number}"}
         for cell in self.cells:
             if cell.question is not None or "setup" in cell.metadata.get("tags", ()):
-                code = compile(cell.source, f"<lab {self.number}: {cell.question}>", "exec")
-                exec(code, namespace)
+                exec(compile(cell.source, f"lab{self.number}.md", "exec"), namespace)
         return namespace
+
+    def title(self, lang: str) -> str:
+        """Return what the lab is called.
+
+        Examples
+        --------
+        >>> read_lab(3).title("en")
+        'Lab 3: momentum, Nesterov and Adam'
+        """
+        prose = (cell.source for cell in self.cells if cell.metadata.get("lang") == lang)
+        return next(text for text in prose).splitlines()[0].removeprefix("# ")
 
     def question(self, name: str) -> Question:
         """Return the question of that name.
@@ -100,18 +108,6 @@ class Lab:
         raise ValueError(f"lab {self.number} has no question {name!r}; it has {names}")
 
 
-def labs_folder() -> Path:
-    """Return the folder with the sources of the labs."""
-    inside = _PACKAGE / "labs"
-    return inside if inside.exists() else _PACKAGE.parent / "labs"
-
-
-def lab_numbers() -> list[int]:
-    """List the labs that there are."""
-    folders = labs_folder().glob("lab*/lab.md")
-    return sorted(int(path.parent.name.removeprefix("lab")) for path in folders)
-
-
 @cache
 def read_lab(number: int) -> Lab:
     """Read the source of a lab.
@@ -123,9 +119,7 @@ def read_lab(number: int) -> Lab:
     """
     import jupytext
 
-    if number not in lab_numbers():
-        there = ", ".join(map(str, lab_numbers())) or "none"
-        raise ValueError(f"there is no lab {number!r}; the labs are: {there}")
+    require_lab(number)
     folder = labs_folder() / f"lab{number}"
     notebook = jupytext.read(folder / "lab.md", fmt="md:myst")
     cells = tuple(Cell(cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells)

@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from nndl.checking.source import LANGUAGES
+from nndl._labs import LANGUAGES
 
 __all__ = ["FILE", "Course", "find_course", "init_course", "read_course", "would_be_committed"]
 

@@ -3,19 +3,20 @@
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from typing import Any
 
+from nndl._labs import LANGUAGES
 from nndl.checking.key import Key, QuestionKey
 from nndl.checking.question import Case, Trace
 from nndl.checking.report import Failure, Report
-from nndl.checking.source import LANGUAGES
+from nndl.checking.source import Lab
 from nndl.grading.result import CellError, Mark, Result
 from nndl.grading.sandbox import Sandbox, Session
 from nndl.grading.submission import Code, Submission, SubmissionError, read_submission
+from nndl.grading.task import Task
 from nndl.grading.wire import WireError
 
-__all__ = ["Task", "grade", "grade_content", "no_result"]
+__all__ = ["grade", "grade_content", "no_result"]
 
 CELL = 10.0  # seconds for a cell
 CASE = 5.0  # seconds for a case
@@ -23,31 +24,6 @@ TOTAL = 90.0  # seconds for a hand-in
 SHOWN = 500  # characters of an error
 KEPT = 20_000  # characters of an answer
 OTHERS_ENDED = "ended", "damaged"  # what a person should look at
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is asked of every hand-in of a run.
-
-    Attributes
-    ----------
-    lab
-        The lab's number.
-    seed
-        What the hidden inputs are drawn from.
-    level
-        The level of the walls.
-    lang
-        The language for hand-ins that don't say theirs.
-    only
-        The one question to be graded, or None for all.
-    """
-
-    lab: int
-    seed: int
-    level: str
-    lang: str = "en"
-    only: str | None = None
 
 
 class _UsedUp(WireError):
@@ -125,15 +101,15 @@ def grade_content(task: Task, content: bytes, key: Key, sandbox: Sandbox) -> Res
     try:
         submission = read_submission(content)
     except SubmissionError as problem:
-        return no_result(task, key, str(problem))
+        return no_result(task, key.lab, str(problem))
     if submission.lab not in (None, task.lab):
-        return no_result(task, key, "another lab", submission.lang)
+        return no_result(task, key.lab, "another lab", submission.lang)
     return grade(task, submission, key, sandbox)
 
 
-def no_result(task: Task, key: Key, problem: str, lang: str | None = None) -> Result:
+def no_result(task: Task, lab: Lab, problem: str, lang: str | None = None) -> Result:
     """Return the result of what cannot be graded: no points, and the reason."""
-    questions = [k.question for name, k in key.questions.items() if task.only in (None, name)]
+    questions = [q for q in lab.questions if task.only in (None, q.name)]
     marks = tuple(Mark(question.name, 0, question.points) for question in questions)
     return Result(task.lab, lang or task.lang, task.level, marks, problem=problem)
 

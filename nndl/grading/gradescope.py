@@ -11,6 +11,7 @@ References
 https://gradescope-autograders.readthedocs.io/en/latest/specs/ has the fields of ``results.json``.
 """
 
+import io
 import json
 import shlex
 import zipfile
@@ -97,13 +98,11 @@ exit 0
 """
 
 
-def autograder_zip(path: Path, lab: Lab, course: Course, level: str) -> None:
-    """Write the autograder of a lab for Gradescope. It contains the course's secret.
+def autograder_zip(lab: Lab, course: Course, level: str) -> bytes:
+    """Return the zip with the autograder of a lab for Gradescope. It contains the course's secret.
 
     Parameters
     ----------
-    path
-        The zip file. Only its owner may read it.
     lab
         The lab.
     course
@@ -121,15 +120,15 @@ def autograder_zip(path: Path, lab: Lab, course: Course, level: str) -> None:
     failed = Result(lab.number, course.lang, level, (), problem="grader")
     secret = course.path.read_text("utf-8")
     words = {"lab": str(lab.number), "level": shlex.quote(level), "secret": FILE}
-    path.touch(mode=0o600)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
 
-        def write(name: str, content: str | bytes, mode: int = 0o644) -> None:
+        def write(name: str, text: str | bytes, mode: int = 0o644) -> None:
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, or the mode is not looked at
             entry.external_attr = (0o100000 | mode) << 16
-            archive.writestr(entry, content)
+            archive.writestr(entry, text)
 
         write("setup.sh", _filled(SETUP, words), 0o755)
         write("run_autograder", _filled(RUN, words), 0o755)
@@ -138,6 +137,7 @@ def autograder_zip(path: Path, lab: Lab, course: Course, level: str) -> None:
         write(FILE, secret, 0o600)
         for name, file in _package(lab):
             write(name, file.read_bytes())
+    return content.getvalue()
 
 
 def requirements() -> list[str]:

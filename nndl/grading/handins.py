@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["HandIn", "find_handins", "read_bytes"]
+__all__ = ["HandIn", "find_handins", "read_bytes", "the_handin"]
 
 MAX_BYTES = 20 << 20
 # Canvas: zhangwei_LATE_12345_67890_lab3-1.ipynb; the first number is the student's.
@@ -72,7 +72,7 @@ def find_handins(folder: Path) -> list[HandIn]:
         if path.name.startswith("."):
             continue
         if path.is_dir() and not path.is_symlink():
-            handin = _in_folder(path)
+            handin = the_handin(path)
         elif path.suffix == ".ipynb":
             handin = _in_file(path)
         else:
@@ -94,7 +94,8 @@ def _in_file(path: Path) -> HandIn:
     )
 
 
-def _in_folder(folder: Path) -> HandIn:
+def the_handin(folder: Path) -> HandIn:
+    """Return the hand-in of the one student to whom a folder belongs."""
     match = _MOODLE.match(folder.name)
     student, number = (match["student"], match["id"]) if match else (folder.name, "")
     notebooks = list(_notebooks(folder))

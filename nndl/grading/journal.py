@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
-from nndl.checking.source import labs_folder
-from nndl.grading.grade import Task
+from nndl._labs import labs_folder
 from nndl.grading.result import Result
+from nndl.grading.task import Task
 
 __all__ = ["Entry", "Journal", "fingerprint"]
 
@@ -61,13 +62,13 @@ class Journal:
     Parameters
     ----------
     path
-        The file, which need not exist.
+        The file, which need not exist; without one, nothing is kept.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self.entries: dict[str, Entry] = {}
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        lines = path.read_text("utf-8").splitlines() if path and path.exists() else []
         for line in lines:
             try:
                 plain: dict[str, Any] = json.loads(line)
@@ -77,17 +78,19 @@ class Journal:
             self.entries[entry.student] = entry
 
     @contextmanager
-    def writing(self) -> Iterator["Journal"]:
+    def writing(self) -> Iterator[None]:
         """Open the file, to add entries until the block is left."""
-        with self.path.open("a", encoding="utf-8") as file:
-            if file.tell() and not self.path.read_bytes().endswith(b"\n"):
-                file.write("\n")
-            self._file: TextIO = file
-            yield self
+        with self.path.open("a+b") if self.path else BytesIO() as file:
+            self._file: IO[bytes] = file
+            if file.seek(0, SEEK_END):
+                file.seek(-1, SEEK_END)
+                if file.read() != b"\n":  # the machine stopped in the middle of a line
+                    file.write(b"\n")
+            yield
 
     def add(self, entry: Entry) -> None:
         """Write an entry down at once."""
         self.entries[entry.student] = entry
         plain = {**vars(entry), "result": entry.result.plain()}
-        self._file.write(json.dumps(plain, ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(plain).encode() + b"\n")
         self._file.flush()

@@ -1,7 +1,7 @@
 """What is known of a graded hand-in, as plain data: it goes to a file, and to other machines."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 __all__ = ["CellError", "Mark", "Result"]
@@ -118,6 +118,12 @@ class Result:
     def of(self) -> int:
         """All that could be had."""
         return sum(mark.of for mark in self.marks)
+
+    def with_marks_of(self, other: "Result") -> "Result":
+        """Return this result with the marks of questions that were graded again."""
+        new = {mark.question: mark for mark in other.marks}
+        marks = tuple(new.get(mark.question, mark) for mark in self.marks)
+        return replace(self, marks=marks, level=other.level)
 
     def plain(self) -> dict[str, Any]:
         """Return it as dictionaries, lists, texts and numbers."""

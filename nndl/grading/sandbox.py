@@ -5,7 +5,7 @@
 ``"rlimits"`` (limits on memory, time and files, and no more), ``"none"``.
 """
 
-import inspect
+import ast
 import os
 import shutil
 import socket
@@ -22,9 +22,16 @@ from typing import Any
 import numpy as np
 
 from nndl.grading.wire import Ended, pack, receive, send
-from nndl.op import Op
 
-__all__ = ["LEVELS", "Sandbox", "SandboxClosed", "Session", "WorkerFailed", "best_level"]
+__all__ = [
+    "LEVELS",
+    "Sandbox",
+    "SandboxClosed",
+    "Session",
+    "WorkerFailed",
+    "best_level",
+    "require_level",
+]
 
 LEVELS = ("bubblewrap", "rlimits", "none")
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -67,6 +74,23 @@ def best_level() -> str:
     return "bubblewrap" if tried.returncode == 0 else "rlimits"
 
 
+def require_level(level: str) -> None:
+    """Refuse a level that this machine doesn't offer.
+
+    Raises
+    ------
+    ValueError
+        If it doesn't.
+    """
+    best = best_level()
+    if LEVELS.index(level) < LEVELS.index(best):
+        raise ValueError(
+            f"the level {level!r} is not to be had here: install bubblewrap, and let users have "
+            f"namespaces of their own. To grade all the same, name the level: --level {best}. "
+            "Hand-ins can then read your files"
+        )
+
+
 def assemble(folder: Path, questions: Path) -> None:
     """Lay out the few files that a worker may see."""
     for name in FILES:
@@ -75,14 +99,21 @@ def assemble(folder: Path, questions: Path) -> None:
         shutil.copy(PACKAGE / name, target)
     for name, text in (("", ""), ("grading", ""), ("checking", STUB)):
         (folder / "nndl" / name / "__init__.py").write_text(text)
-    (folder / "nndl" / "op.py").write_text(OPERATOR + inspect.getsource(Op))
+    (folder / "nndl" / "op.py").write_text(OPERATOR + _source_of_class(PACKAGE / "op.py", "Op"))
     shutil.copy(questions, folder / "questions.py")
     # Without the list of fonts, matplotlib would look for them anew at every start.
     import matplotlib as mpl
-    import matplotlib.font_manager
 
     for cached in Path(mpl.get_cachedir()).glob("fontlist-*.json"):
         shutil.copy(cached, folder)
+
+
+def _source_of_class(path: Path, name: str) -> str:
+    """Return the text of a class, without importing its module (which would import torch)."""
+    text = path.read_text("utf-8")
+    classes = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    (found,) = [node for node in classes if node.name == name]
+    return ast.get_source_segment(text, found) or ""
 
 
 def _wall(bwrap: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nndl.checking.source import LANGUAGES
+from nndl._labs import LANGUAGES
 
 __all__ = ["Code", "Submission", "SubmissionError", "read_submission"]
 

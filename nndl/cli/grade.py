@@ -1,0 +1,115 @@
+"""``nndl grade``: mark a folder of hand-ins behind walls."""
+
+import argparse
+import json
+from pathlib import Path
+
+from nndl.cli.common import Commands
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the parser."""
+    grade = commands.add_parser(
+        "grade",
+        help="grade a folder of hand-ins (instructors)",
+        description="Grade every hand-in in a folder: notebooks, or folders of them, as Canvas, "
+        "Moodle and nbgrader leave them. Each runs behind walls, and none can stop the others. "
+        "The marks, a feedback page for each student and a summary go to another folder. "
+        "An interrupted run goes on when it is started again.",
+    )
+    grade.add_argument("folder", type=Path, help="the hand-ins")
+    grade.add_argument("--lab", type=int, metavar="N", help="the lab (default: what they say)")
+    grade.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the marks go (default: FOLDER-graded)"
+    )
+    grade.add_argument(
+        "--course",
+        type=Path,
+        metavar="FILE",
+        help="nndl-course.toml (default: in this folder or above)",
+    )
+    where = grade.add_argument_group("where it runs")
+    where.add_argument(
+        "--level",
+        choices=("bubblewrap", "rlimits", "none"),
+        default="bubblewrap",
+        help="the walls around the hand-ins; naming one below bubblewrap accepts its risks",
+    )
+    where.add_argument(
+        "--workers", type=int, metavar="N", help="hand-ins at a time (default: one a processor)"
+    )
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask cluster, such as tcp://host:8786"
+    )
+    late = grade.add_argument_group("late hand-ins")
+    late.add_argument(
+        "--due", metavar="TIME", help="when the lab was due: 2026-11-30 or with T18:00"
+    )
+    late.add_argument(
+        "--late-per-day",
+        type=float,
+        default=0.0,
+        metavar="PERCENT",
+        help="what each day begun takes off the points earned (default: nothing)",
+    )
+    again = grade.add_argument_group("grading again")
+    again.add_argument(
+        "--only", metavar="QUESTION", help="grade one question again, and keep the other marks"
+    )
+    again.add_argument("--again", action="store_true", help="grade all hand-ins again")
+    grade.add_argument(
+        "--gradescope",
+        type=Path,
+        metavar="FILE",
+        help="write Gradescope's results.json instead: FOLDER is one student's hand-in",
+    )
+    grade.set_defaults(run=run, extra="grading")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Grade, and say where the marks are."""
+    # Nothing here imports torch: the workers, which do, are started first.
+    from nndl.grading.course import find_course, read_course
+    from nndl.grading.handins import find_handins, the_handin
+    from nndl.grading.late import LatePolicy, parse_time
+    from nndl.grading.run import Run, find_lab, grade_all, write_reports
+    from nndl.grading.sandbox import require_level
+    from nndl.grading.task import Task
+
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {options.workers}")
+    course = read_course(options.course) if options.course else find_course(Path())
+    policy = LatePolicy(parse_time(options.due) if options.due else None, options.late_per_day)
+    one = options.gradescope is not None
+    handins = [the_handin(options.folder)] if one else find_handins(options.folder)
+    lab = find_lab(handins) if options.lab is None else options.lab
+    if not options.scheduler:
+        require_level(options.level)
+    task = Task(lab, course.seed(lab), options.level, course.lang, options.only)
+    work = Run(task, handins, options.workers, options.scheduler)
+    if one:
+        from nndl.grading.gradescope import results_json
+
+        results = grade_all(work)
+        content = results_json(results[handins[0].student])
+        options.gradescope.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+        return 0
+
+    folder = options.folder.resolve()
+    out = options.out or folder.with_name(f"{folder.name}-graded")
+    if out.resolve().is_relative_to(folder):
+        raise ValueError(f"--out must not be inside the folder of the hand-ins, got {out}")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        results = grade_all(work, out, again=options.again)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. What is graded is kept in {out}; the same command goes on.")
+        return 130
+    failed = write_reports(out, work, results, policy)
+    print(f"{len(results)} hand-ins graded at level {options.level}. Marks: {out / 'grades.csv'}")
+    print(f"Summary: {out / 'summary.html'}   Feedback: {out / 'feedback'}")
+    if failed:
+        print(f"The grader failed on {', '.join(failed)}; the same command tries them again.")
+    return 1 if failed else 0
