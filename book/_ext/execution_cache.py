@@ -2,8 +2,8 @@
 
 jupyter-cache knows a chapter's code, but not the package that the code imports. So the path of
 the cache has a fingerprint in it, of the package's source and of the libraries that decide what
-a cell shows: change a rule in ``nndl`` and every chapter is executed again. The grader and the
-command line are left out, as nothing of the book imports them.
+a cell shows: change a rule in ``nndl`` and every chapter is executed again. Labs, grader and
+command line are left out, as nothing in the chapters imports them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ("torch", "numpy", "matplotlib")
-# Files of ``nndl``, or folders, that no chapter imports; a test makes sure.
-NOT_IN_CHAPTERS = ("cli.py", "grading")
+# Modules of ``nndl`` that no chapter imports; a test makes sure.
+NOT_IN_CHAPTERS = ("_labs", "checking", "cli", "grading")
 
 
 def package_fingerprint(root: Path = ROOT) -> str:
@@ -35,10 +35,10 @@ def package_fingerprint(root: Path = ROOT) -> str:
     package = root / "nndl"
     files = (path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc")
     for path in sorted(files):
-        if path.relative_to(package).parts[0] in NOT_IN_CHAPTERS:
-            continue
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
+        module = path.relative_to(package).parts[0].removesuffix(".py")
+        if module not in NOT_IN_CHAPTERS:
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
