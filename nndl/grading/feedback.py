@@ -53,7 +53,7 @@ WORDS = {
         "comment": "老师的话：",
         "answer": "你的回答",
         "cells": "出错的单元格",
-        "cells about": "按评分时运行的先后编号；其余的单元格照常运行。",
+        "cells about": "只数代码单元格；其余的照常运行。",
         "more cells": "还有 {n} 个。",
         "output": "笔记本打印的内容（开头部分）",
         "cut": "……（后面的 {n} 个字符没有显示）",
@@ -94,7 +94,7 @@ WORDS = {
         "comment": "Your teacher says:",
         "answer": "Your answer",
         "cells": "Cells that raised errors",
-        "cells about": "Counted in the order in which they were run; the others ran as usual.",
+        "cells about": "Only code cells are counted; all others ran as usual.",
         "more cells": "There is {n} more.|There are {n} more.",
         "output": "What your notebook printed (the beginning)",
         "cut": "… ({n} more characters are not shown)",
@@ -111,7 +111,7 @@ def feedback_name(handin: HandIn) -> str:
     >>> feedback_name(HandIn("Zhang Wei", None))
     'Zhang-Wei-5d5f4c71.html'
     >>> feedback_name(HandIn("../../etc/passwd", None))
-    'etc-passwd-2bbf1d76.html'
+    'etc-passwd-3754d6cb.html'
     """
     # Two names may differ in what is left out, or in capitals alone; some disks take them for one.
     own = hashlib.sha256(handin.student.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -177,12 +177,17 @@ def _code(mark: Mark, item: Item, row: Row) -> dict[str, Any]:
         "link": not passed,
         "reason": reason,
         "hints": hints,
-        "head": mark.head,
-        "rows": mark.rows,
+        **_table(mark),
         "code": _bounded(row.result.answers.get(mark.question, "").strip("\n"), words),
         # What is not written yet is nothing to look at.
         "open": mark.kind not in ("empty", "undefined"),
     }
+
+
+def _table(mark: Mark) -> dict[str, Any]:
+    """Leave out the column of steps where there are none."""
+    first = 0 if any(row[0] for row in mark.rows) else 1
+    return {"head": mark.head[first:], "rows": [row[first:] for row in mark.rows]}
 
 
 def _written(mark: WrittenMark, item: Item, lang: str) -> dict[str, Any]:
@@ -213,10 +218,7 @@ def _late(row: Row) -> str:
 
 def _cells(row: Row) -> list[str]:
     lang = row.result.lang
-    cells = [
-        CELLS[cell.kind][lang].format(cell=cell.cell, error=cell.error)
-        for cell in row.result.cells[:MAX_CELLS]
-    ]
+    cells = [CELLS[cell.kind][lang].format(**vars(cell)) for cell in row.result.cells[:MAX_CELLS]]
     more = len(row.result.cells) - MAX_CELLS
     return [*cells, say(WORDS[lang], "more cells", more)] if more > 0 else cells
 

@@ -279,14 +279,14 @@ COMMENTS = {
     "zh": {
         "failed": "没有通过：{number} {title}（{of} 分）。{reasons}",
         "passed": "编程题全部通过。",
-        "comment": "{number} {title}：{points}/{of} 分。{comment}",
+        "comment": "{number} {title}（{points}/{of} 分）。{comment}",
         "late": "迟交 {days} 天，扣 {off} 分。",
     },
     "en": {
         "failed": "Not yet: {number} {title} ({of} points). {reasons}",
         "passed": "All questions of code passed.",
-        "comment": "{number} {title}: {points}/{of} points. {comment}",
-        "late": "{days} days late: {off} points taken off.",
+        "comment": "{number} {title} ({points}/{of} points). {comment}",
+        "late": "Days late: {days}, points taken off: {off}.",
     },
 }
 

@@ -18,6 +18,7 @@ from nndl.grading.written import written_questions
 __all__ = ["summary_page"]
 
 BINS = 10
+HEIGHT = 120  # pixels of the highest bar
 
 WORDS = {
     "zh": {
@@ -25,7 +26,7 @@ WORDS = {
         "when": "评于 {when}",
         "numbers": "概况",
         "handins": "份作业",
-        "mean": "平均分",
+        "mean": "平均分（满分 {of}）",
         "median": "中位数",
         "late": "迟交",
         "problems": "没有评分",
@@ -75,12 +76,12 @@ WORDS = {
         "when": "Graded on {when}",
         "numbers": "In numbers",
         "handins": "hand-ins",
-        "mean": "mean",
+        "mean": "mean of {of}",
         "median": "median",
         "late": "late",
         "problems": "without marks",
         "flagged": "to look at",
-        "waiting": "to mark",
+        "waiting": "waiting for marks",
         "totals": "Totals",
         "totals about": "Points, of {of}; each bar is one range, with the number of hand-ins on "
         "it. Hand-ins without marks are left out.",
@@ -168,13 +169,13 @@ def summary_page(rows: Sequence[Row], lab: Lab, lang: str, when: datetime) -> st
         title=say(words, "title", title=lab_title(lab, lang)),
         when=say(words, "when", when=when.astimezone().strftime("%Y-%m-%d %H:%M")),
         tiles=[
-            ("handins", len(rows), ""),
-            ("mean", mean(totals), _of(lab)) if totals else ("mean", "–", ""),
-            ("median", float(median(totals)), _of(lab)) if totals else ("median", "–", ""),
-            ("problems", len(rows) - len(marked), ""),
-            ("flagged", sum(bool(row.flags) for row in rows), ""),
-            ("late", sum(row.late.days > 0 for row in rows), ""),
-            ("waiting", sum(row.waiting for row in rows), ""),
+            ("handins", len(rows)),
+            ("mean", f"{mean(totals):.1f}" if totals else "–"),
+            ("median", f"{median(totals):.1f}" if totals else "–"),
+            ("problems", len(rows) - len(marked)),
+            ("flagged", sum(bool(row.flags) for row in rows)),
+            ("late", sum(row.late.days > 0 for row in rows)),
+            ("waiting", sum(row.waiting for row in rows)),
         ],
         of=_of(lab),
         bins=_bins(totals, _of(lab), lang),
@@ -208,7 +209,7 @@ def _bins(totals: Iterable[float], of: int, lang: str) -> list[dict[str, Any]]:
     return [
         {
             "n": count[place],
-            "height": f"{90 * count[place] / highest:.1f}",
+            "height": round(HEIGHT * count[place] / highest),
             "from": number(width * place),
             "said": say(
                 WORDS[lang],
@@ -258,7 +259,7 @@ def _mistakes(rows: Iterable[Row], lab: Lab, lang: str) -> list[dict[str, Any]]:
         {
             "number": items[question].number,
             "title": items[question].title[lang],
-            "hint": hints.get((question, mistake), mistake),
+            "hint": _sentence(hints.get((question, mistake), mistake)),
             "times": say(WORDS[lang], "times", len(who)),
             "who": [_who(row) for row in who],
         }
@@ -266,6 +267,12 @@ def _mistakes(rows: Iterable[Row], lab: Lab, lang: str) -> list[dict[str, Any]]:
             made.items(), key=lambda found: (-len(found[1]), items[found[0][0]].number)
         )
     ]
+
+
+def _sentence(hint: str) -> str:
+    """Begin a hint with a capital, unless it begins with the name of a variable."""
+    first = hint.split(" ", 1)[0]
+    return hint[:1].upper() + hint[1:] if len(first) > 1 and first.isalpha() else hint
 
 
 def _everybody(row: Row, lang: str) -> dict[str, Any]:
