@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tomllib
 import venv
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
+
+from nndl.checking.source import lab_numbers, labs_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -180,3 +183,18 @@ def test_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
     installed = python("-m", "pip", "list", "--format=freeze", executable=empty).lower()
     for name in ("jupyter", "sphinx", "nbformat", "pytest"):
         assert name not in installed
+
+    # The labs are inside, and are read with what the extra "labs" has for it.
+    python(*pip, "--constraint", str(ROOT / "constraints.txt"), "jupytext", executable=empty)
+    code = "from nndl.checking import *; print(*lab_numbers()); print(*release(read_lab(3), 'en'))"
+    numbers, keys = python("-c", code, executable=empty).splitlines()
+    assert numbers == " ".join(map(str, lab_numbers()))
+    assert "cells" in keys.split()
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith("nndl/labs/")]
+    files = ("lab.md", "mistakes.py", "questions.py")
+    assert sorted(names) == [f"nndl/labs/lab{n}/{file}" for n in lab_numbers() for file in files]
+
+
+def test_a_checkout_has_its_own_labs() -> None:
+    assert labs_folder() == ROOT / "labs"
