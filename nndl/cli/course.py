@@ -11,7 +11,11 @@ __all__ = ["add_to"]
 
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
-    course = commands.add_parser("course", help="make a course's secret (instructors)")
+    course = commands.add_parser(
+        "course",
+        help="make a course's secret (instructors)",
+        description="Make the file with a course's secret.",
+    )
     ways = course.add_subparsers(title="commands", metavar="COMMAND", required=True)
     init = ways.add_parser(
         "init",

@@ -85,6 +85,10 @@ def run(options: argparse.Namespace) -> int:
     one = options.gradescope is not None
     handins = [the_handin(options.folder)] if one else find_handins(options.folder)
     lab = find_lab(handins) if options.lab is None else options.lab
+    if options.only is not None:
+        from nndl.checking import read_lab
+
+        read_lab(lab).question(options.only)
     if not options.scheduler:
         require_level(options.level)
     task = Task(lab, course.seed(lab), options.level, course.lang, options.only)

@@ -17,10 +17,14 @@ FORMATS = ("jupyter", "nbgrader", "gradescope")
 
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
-    lab = commands.add_parser("lab", help="list the labs, begin with one, release one")
+    lab = commands.add_parser(
+        "lab",
+        help="list the labs, begin with one, release one",
+        description="List the labs, begin with one, or release one to students.",
+    )
     ways = lab.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    listing = ways.add_parser("list", help="list the labs")
+    listing = ways.add_parser("list", help="list the labs", description="List the labs by number.")
     add_lang(listing)
     listing.set_defaults(run=list_labs, extra="labs")
 

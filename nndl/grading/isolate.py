@@ -13,7 +13,7 @@ import signal
 import struct
 from dataclasses import dataclass
 
-__all__ = ["Limits", "drop_privileges", "limit", "own_namespaces"]
+__all__ = ["Limits", "become_nobody", "drop_privileges", "limit", "own_namespaces"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -67,6 +67,7 @@ _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3, _THREAD = 435, 0x00010000
 _EPERM, _ENOSYS = 1, 38
+_NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,13 @@ def own_namespaces() -> None:
     ):
         if os.path.isdir(place):
             _check(_libc.mount(b"tmpfs", place, b"tmpfs", 0, options))
+
+
+def become_nobody() -> None:
+    """Give up being root, as in a container: what is root's alone cannot be read any more."""
+    os.setgroups([])
+    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
 
 
 def limit(limits: Limits) -> None:

@@ -215,6 +215,7 @@ class Sandbox:
         self.questions, self.level = questions, level
         self._folder = Path(tempfile.mkdtemp(prefix="nndl-worker-"))
         assemble(self._folder, questions)
+        self._folder.chmod(0o755)  # a hand-in reads it as nobody, where there is no other wall
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = self._closed = False
 

@@ -110,8 +110,8 @@ LEVELS: dict[str, Text] = {
         "en": "bubblewrap: files, processes and network of its own, limits on memory and time",
     },
     "rlimits": {
-        "zh": "rlimits：只限制内存和时间，文件可读",
-        "en": "rlimits: limits on memory and time, and files can be read",
+        "zh": "rlimits：限制内存和时间，不能开网络连接和新进程；文件可读",
+        "en": "rlimits: limits on memory and time, no network, no processes; files can be read",
     },
     "none": {"zh": "none：没有隔离", "en": "none: no walls"},
 }

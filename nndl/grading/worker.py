@@ -5,6 +5,7 @@ knows the questions' drivers, and neither solutions nor mistakes, nor the course
 is expected. It has no optimisers: ``torch.optim`` is never imported, and torch's fused ones raise.
 """
 
+import gc
 import importlib.abc
 import importlib.machinery
 import os
@@ -162,7 +163,13 @@ def _output() -> str:
 
 def begin(descriptor: int, questions: dict[str, Any], level: str) -> None:
     """In the fork: put up the inner walls, then serve until the grader hangs up."""
-    from nndl.grading.isolate import Limits, drop_privileges, limit, own_namespaces
+    from nndl.grading.isolate import (
+        Limits,
+        become_nobody,
+        drop_privileges,
+        limit,
+        own_namespaces,
+    )
 
     os.setsid()
     if level == "bubblewrap":
@@ -180,6 +187,8 @@ def begin(descriptor: int, questions: dict[str, Any], level: str) -> None:
     if level != "none":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         limit(Limits())
+        if level == "rlimits" and os.getuid() == 0:
+            become_nobody()
         drop_privileges(apart=level == "bubblewrap")
     serve(connection, questions)
 
@@ -190,6 +199,7 @@ def main() -> None:
     questions_file, level = sys.argv[2], sys.argv[3]
     prepare()
     questions = load_questions(questions_file)
+    gc.freeze()  # the collector of a fork leaves what is shared alone, so it needn't be copied
     control.sendall(b"r")
     while True:
         sign, descriptors, _, _ = socket.recv_fds(control, 1, 1)
