@@ -251,4 +251,4 @@ def _points(row: Mapping[str, str], of: int, where: str) -> float | None:
 def _comment(row: Mapping[str, str]) -> str:
     comment = row.get("comment", "").strip()
     # Undo what ``harmless`` did when the table was written.
-    return comment[1:] if comment == harmless(comment[1:]) else comment
+    return comment[1:].strip() if comment == harmless(comment[1:]) else comment
