@@ -1,12 +1,15 @@
 """Every lab: its solution passes, nothing else does, and known mistakes are named."""
 
 import ast
+import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import nbformat
 import pytest
+import torch
 from test_languages import HAN, differences
 
 from nndl._labs import LANGUAGES, labs_folder
@@ -75,6 +78,138 @@ def test_the_empty_lab_has_no_points_and_says_so(number: int) -> None:
         assert not report.passed
         assert report.failure is not None
         assert report.failure.kind == "empty", (question.name, report)
+
+
+WRONG_SHAPE = torch.ones(7, 5, dtype=torch.float64)
+# What a function returns by mistake: nothing, too few values or too many, something else.
+STRANGE = {
+    "nothing": None,
+    "a number": 3.0,
+    "a text": "text",
+    "an empty tuple": (),
+    "a tensor": WRONG_SHAPE,
+    "two tensors": (WRONG_SHAPE, WRONG_SHAPE),
+    "three things": (torch.ones(1), None, "text"),
+    "four tensors": (WRONG_SHAPE,) * 4,
+    "mixed": [1.0, "text"],
+    "tensors of two shapes": [torch.ones(2), torch.ones(3)],
+    "a dictionary": {"text": 1},
+    "a set": {1, 2},
+}
+# Here the answer's other half, or torch itself, raises an error before anything can be compared.
+RAISED_ELSEWHERE = {(6, "resume", "save_run"), (7, "softplus", "Softplus.backward")}
+
+
+def strange_answers(
+    lab: Lab, question: str
+) -> Iterator[tuple[str, str, Callable[..., Any] | type]]:
+    """The names that a question defines, or methods of these, with something strange returned."""
+    for what, value in STRANGE.items():
+
+        def returns(*args: Any, _value: Any = value, **kwargs: Any) -> Any:
+            return _value
+
+        for name in lab.question(question).defines:
+            yield what, name, returns
+            right = lab.solution[name]
+            for method, known in vars(right).items() if inspect.isclass(right) else ():
+                if method.startswith("_") or not isinstance(known, (Callable, staticmethod)):
+                    continue
+                wrong = staticmethod(returns) if isinstance(known, staticmethod) else returns
+                yield what, f"{name}.{method}", type(name, (right,), {method: wrong})
+
+
+@pytest.mark.parametrize(("number", "question"), QUESTIONS)
+def test_a_strange_result_is_told_in_words(number: int, question: str) -> None:
+    lab, key = read_lab(number), lab_key(number)
+    tried = 0
+    for what, name, strange in strange_answers(lab, question):
+        answer = {**lab.solution, name.partition(".")[0]: strange}
+        report = check_answer(key, question, answer, "zh")
+        assert report.failure is not None, (name, what)
+        if (number, question, name) not in RAISED_ELSEWHERE:
+            assert report.failure.kind in ("unusable", "shape", "value"), (name, what, report)
+        assert all(HAN.search(reason) for reason in report.reasons()), (name, what, report)
+        english = replace(report, lang="en")
+        assert not HAN.search(repr(english)), (name, what, english)
+        tried += 1
+    assert tried >= len(STRANGE)
+
+
+class _Unstored:
+    """An operator whose gradients are no dictionary."""
+
+    def __init__(self, *args: Any) -> None:
+        self.params, self.grads = {"x": torch.ones(2)}, torch.ones(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[0]
+
+    def backward(self, *args: Any) -> None:
+        """Store nothing."""
+
+
+class _Emptying:
+    """An optimiser that takes the parameters away."""
+
+    def __init__(self, first: Any, second: Any, *args: Any) -> None:
+        # RMSprop(params, lr, ...) in lab 2, SimpleBatchGD(init_lr, model) in lab 1
+        self.params = first if isinstance(first, dict) else second.params
+
+    def step(self, *args: Any) -> None:
+        self.params.update(dict.fromkeys(self.params))
+
+
+def _state_of_tensors(opt: Any) -> None:
+    opt.state.update({p: torch.ones(9) for group in opt.param_groups for p in group["params"]})
+
+
+def _wide_buffers(opt: Any, *args: Any) -> None:
+    for group in opt.param_groups:
+        for p in group["params"]:
+            opt.state[p]["momentum_buffer"] = opt.state[p]["total"] = torch.ones(9)
+
+
+def _without_groups(opt: Any, saved: Any) -> None:
+    opt.param_groups = saved["param_groups"][:1]
+
+
+def _without_rates(opt: Any, saved: Any) -> None:
+    opt.param_groups = [{} for _ in opt.param_groups]
+
+
+def _weights_gone(run: Any, saved: Any) -> None:
+    run.w = None
+
+
+def _list_of_gradients(result: Any) -> None:
+    result.grad = [1.0, 2.0]
+
+
+LEFT_BEHIND = [
+    (1, "bowl", {"Bowl": _Unstored}),
+    (1, "step", {"SimpleBatchGD": _Emptying}),
+    (2, "own-state", {"RMSprop": _Emptying}),
+    (5, "momentum-step", {"momentum_step": _state_of_tensors}),
+    (5, "momentum-step", {"momentum_step": _wide_buffers}),
+    (5, "load-state-dict", {"load_state_dict": _wide_buffers}),
+    (5, "load-state-dict", {"load_state_dict": _without_groups}),
+    (5, "load-state-dict", {"load_state_dict": _without_rates}),
+    (6, "resume", {"load_run": _weights_gone}),
+    (7, "backward", {"backward": _list_of_gradients}),
+]
+
+
+@pytest.mark.parametrize(("number", "question", "wrong"), LEFT_BEHIND)
+def test_strange_things_left_behind_are_told_in_words(
+    number: int, question: str, wrong: dict[str, Any]
+) -> None:
+    answer = {**read_lab(number).solution, **wrong}
+    report = check_answer(lab_key(number), question, answer, "zh")
+    assert report.failure is not None
+    assert report.failure.kind == "unusable", report
+    assert HAN.search(report.reasons()[0])
+    assert not HAN.search(repr(replace(report, lang="en")))
 
 
 @pytest.mark.parametrize(("number", "question", "mistake"), MISTAKES)

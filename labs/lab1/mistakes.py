@@ -162,6 +162,8 @@ def linear(wrong: str) -> Any:
             count = {"sum": 1.0, "whole": len(error) / 2, "halved again": 2 * len(error)}.get(
                 wrong, len(error)
             )
+            if wrong == "not stored":
+                return
             self.grads["W"] = self.inputs.T @ error / count
             self.grads["b"] = error.sum(dim=0) / (1 if wrong == "bias summed" else count)
 
@@ -467,6 +469,14 @@ MISTAKES = {
                 "en": "with labels of shape (K,) the difference has K × K numbers. Turn the labels into K rows and one column first.",
             },
             linear("labels broadcast"),
+        ),
+        Mistake(
+            "gradients not stored",
+            {
+                "zh": "grads 里没有 W 和 b 的梯度。backward 要把它们放进这个字典，光返回它们，优化器看不到。",
+                "en": "grads holds no gradients under the names W and b. Backward puts them into this dictionary; if they are only returned, no optimiser will see them.",
+            },
+            linear("not stored"),
         ),
     ],
     "train": [

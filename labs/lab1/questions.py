@@ -1,14 +1,14 @@
 """Lab 1, operators and gradient descent: the inputs of its questions, and how an answer runs."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nndl.checking.question import Case, Question
+from nndl.checking.question import Case, Question, Unusable, as_trace
 
 STEPS = 60
 
@@ -18,16 +18,77 @@ def steps(array: np.ndarray) -> list[Tensor]:
     return [torch.tensor(row) for row in array]
 
 
-def held(store: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
+def held(store: Any, what: str, name: str, like: Tensor) -> Tensor:
     """Read what an operator keeps under a name; zeros if it keeps nothing there."""
-    return store.get(name, torch.zeros_like(like)).clone()
+    kept = store.get(name, torch.zeros_like(like)) if isinstance(store, Mapping) else None
+    if not isinstance(kept, Tensor):
+        raise Unusable(f'{what}["{name}"] 应是一个张量。', f'{what}["{name}"] must be a tensor.')
+    return kept.clone()
 
 
-def two_things(function: str, names: str, result: Any) -> Any:
-    """Take a pair apart, or say what was to come back."""
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise TypeError(f"{function} must return two things: {names}")
-    return result
+def made(answer: Mapping[str, Any], name: str, *methods: str) -> Callable[..., Any]:
+    """Return the class of that name: what it makes must have these methods."""
+    if not all(callable(getattr(answer[name], method, None)) for method in methods):
+        zh, en = " 和 ".join(methods), " and ".join(methods)
+        raise Unusable(
+            f"{name} 应是一个类，有方法 {zh}。", f"{name} must be a class that has {en}."
+        )
+    return answer[name]
+
+
+# What an answer returned, if it can be used.
+
+
+def described(value: Any) -> tuple[str, str]:
+    """Say what a value is, in Chinese and in English."""
+    if value is None:
+        return "None（是不是忘了 return？）", "None (is a return missing?)"
+    if "complex" in str(getattr(value, "dtype", "")):
+        return "复数", "complex numbers"
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        return f"形状为 {tuple(value.shape)} 的张量", f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (bool, int, float, np.number, Tensor, np.ndarray)):
+        return "一个数", "a number"
+    kind = type(value).__name__
+    if isinstance(value, (tuple, list, dict)):
+        return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
+    return f"{kind} 类型的值", f"a value of type {kind}"
+
+
+def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
+    """Return the error that says what a function returned, and what it should."""
+    returned, as_part = (f"返回的 {part} 应是", f" as {part}") if part else ("应返回", "")
+    got_zh, got_en = described(value)
+    return Unusable(
+        f"{function} {returned}{zh}，得到的是{got_zh}。",
+        f"{function} must return {en}{as_part}, got {got_en}.",
+    )
+
+
+def several(function: str, value: Any, count: int, zh: str, en: str) -> Sequence[Any]:
+    """Return what a function returned if it is that many values."""
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        raise unusable(function, value, zh, en)
+    return value
+
+
+def a_tensor(shape: Sequence[int]) -> tuple[str, str]:
+    """Name what has this shape."""
+    if not len(shape):
+        return "一个数", "a number"
+    return f"形状为 {tuple(shape)} 的张量", f"a tensor of shape {tuple(shape)}"
+
+
+def numbers(function: str, value: Any, shape: Sequence[int] | None = None, part: str = "") -> Any:
+    """Return what a function returned, or a part of it, if it is numbers (of that shape)."""
+    try:
+        found = as_trace({"": value})[""].shape
+    except (TypeError, ValueError):  # no numbers, or lists of different lengths
+        found = None
+    if found is not None and (shape is None or tuple(shape) == found):
+        return value
+    anything = "一个张量或一列数", "a tensor or a list of numbers"
+    raise unusable(function, value, *(anything if shape is None else a_tensor(shape)), part)
 
 
 # 1. An operator: it is used at one point after another, and in turn with a second one.
@@ -42,15 +103,21 @@ def bowl_cases(rng: np.random.Generator) -> list[Case]:
 
 def run_bowl(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     w = torch.tensor(case["w"])
-    model, other = answer["Bowl"](w.clone()), answer["Bowl"](w.flip(0))
+    make = made(answer, "Bowl", "forward", "backward")
+    model, other = make(w.clone()), make(w.flip(0))
     trace: dict[str, list[Any]] = {"value": [], 'grads["x"]': [], 'params["x"]': []}
     for x in steps(case["x"]):
-        trace["value"].append(model(x.clone()))
-        other(-x)
+        value = model.forward(x.clone())
+        trace["value"].append(numbers("forward", value, x.shape[1:]))
+        if "x" not in model.params:
+            raise Unusable(
+                'forward 没有把 x 记在 params["x"] 里。', 'forward must keep x as params["x"].'
+            )
+        other.forward(-x)
         model.backward()
         other.backward()
-        trace['grads["x"]'].append(held(model.grads, "x", x))
-        trace['params["x"]'].append(held(model.params, "x", x))
+        trace['grads["x"]'].append(held(model.grads, "grads", "x", x))
+        trace['params["x"]'].append(held(model.params, "params", "x", x))
     return trace
 
 
@@ -75,7 +142,10 @@ def run_difference(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         return (c * x.sin() + x**3 / 5).sum() + x.sum() ** 2 / 4
 
     points = steps(case["x"])
-    gradients = [answer["numerical_gradient"](f, x, case["h"]) for x in points]
+    gradients = [
+        numbers("numerical_gradient", answer["numerical_gradient"](f, x, case["h"]), x.shape)
+        for x in points
+    ]
     return {"gradient": gradients, "x": points}
 
 
@@ -116,16 +186,23 @@ def run_step(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         {name: torch.tensor(value) for name, value in case["targets"].items()},
         case["c"],
     )
-    optimizer = answer["SimpleBatchGD"](case["lr"], model)
+    optimizer = made(answer, "SimpleBatchGD", "step")(case["lr"], model)
     trace: dict[str, list[Tensor]] = defaultdict(list)
-    for _ in range(STEPS):
-        model.backward()
-        old, grads = dict(model.params), dict(model.grads)
-        optimizer.step()
-        for name in case["params"]:
-            trace[f'params["{name}"]'].append(model.params[name].clone())
+
+    def record(old: Mapping[str, Tensor], grads: Mapping[str, Tensor]) -> None:
+        for name, start in case["params"].items():
+            now = held(model.params, "model.params", name, torch.tensor(start))
+            trace[f'params["{name}"]'].append(now)
             trace[f'old params["{name}"]'].append(old[name].clone())
             trace[f'grads["{name}"]'].append(grads[name].clone())
+
+    model.backward()
+    record(model.params, model.grads)
+    for _ in range(STEPS):
+        old, grads = dict(model.params), dict(model.grads)
+        optimizer.step()
+        record(old, grads)
+        model.backward()
     return trace
 
 
@@ -193,9 +270,19 @@ def run_path(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     optimizer = Descent(case["lr"], model, case["in_place"])
     x_init = torch.tensor(case["start"])
     result = answer["train_f"](model, optimizer, x_init, case["epoch"])
-    points, losses = two_things("train_f", "the points and the losses", result)
+    points, losses = several(
+        "train_f",
+        result,
+        2,
+        "两样东西：各个点和函数值的列表",
+        "two things: the points and the values",
+    )
     # x_init: what the caller has in hand when all is over.
-    return {"points": points, "losses": losses, "x_init": [x_init]}
+    return {
+        "points": numbers("train_f", points, None, "points"),
+        "values": numbers("train_f", losses, None, "values"),
+        "x_init": [x_init],
+    }
 
 
 # 5. The learning rates of many quadratic functions.
@@ -210,11 +297,18 @@ def rate_cases(rng: np.random.Generator) -> list[Case]:
 
 
 def run_rates(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    pairs = [
-        two_things("learning_rates", "limit and best rate", answer["learning_rates"](hessian))
-        for hessian in steps(case["hessians"])
-    ]
-    return {"limit": [limit for limit, _ in pairs], "best": [best for _, best in pairs]}
+    trace: dict[str, list[Any]] = {"limit": [], "best": []}
+    for hessian in steps(case["hessians"]):
+        pair = several(
+            "learning_rates",
+            answer["learning_rates"](hessian),
+            2,
+            "两个数：上限和最好的学习率",
+            "two numbers: the limit and the best learning rate",
+        )
+        for (name, rates), rate in zip(trace.items(), pair, strict=True):
+            rates.append(numbers("learning_rates", rate, (), name))
+    return trace
 
 
 # 6. A linear operator: one batch, and one pair of parameters, after another.
@@ -235,14 +329,15 @@ def linear_cases(rng: np.random.Generator) -> list[Case]:
 def run_linear(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     trace: dict[str, list[Any]] = {"outputs": [], 'grads["W"]': [], 'grads["b"]': []}
     batches = zip(*(steps(case[name]) for name in ("W", "b", "X", "labels")), strict=True)
-    model = answer["Linear"](torch.tensor(case["W"][0]), torch.tensor(case["b"][0]))
+    make = made(answer, "Linear", "forward", "backward")
+    model = make(torch.tensor(case["W"][0]), torch.tensor(case["b"][0]))
     for weight, bias, inputs, labels in batches:
         # As after a step of an optimiser: new parameters under the same names.
         model.params["W"], model.params["b"] = weight.clone(), bias.clone()
-        trace["outputs"].append(model(inputs))
+        trace["outputs"].append(numbers("forward", model.forward(inputs), (len(inputs), 1)))
         model.backward(labels)
-        trace['grads["W"]'].append(held(model.grads, "W", weight))
-        trace['grads["b"]'].append(held(model.grads, "b", bias))
+        trace['grads["W"]'].append(held(model.grads, "grads", "W", weight))
+        trace['grads["b"]'].append(held(model.grads, "grads", "b", bias))
     return trace
 
 
@@ -312,12 +407,30 @@ def run_train(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         mean_squared_error,
         optimizer,
     )
-    iter_loss, epoch_loss = two_things("train", "iter_loss and epoch_loss", result)
-    return {"iter_loss": iter_loss, "epoch_loss": epoch_loss, "W": optimizer.record}
+    iter_loss, epoch_loss = several(
+        "train",
+        result,
+        2,
+        "两个列表：iter_loss 和 epoch_loss",
+        "two lists: iter_loss and epoch_loss",
+    )
+    return {
+        "iter_loss": numbers("train", iter_loss, None, "iter_loss"),
+        "epoch_loss": numbers("train", epoch_loss, None, "epoch_loss"),
+        "W": optimizer.record,
+    }
 
 
 QUESTIONS = [
-    Question("bowl", 10, {"zh": "一个算子", "en": "An operator"}, ("Bowl",), bowl_cases, run_bowl),
+    Question(
+        "bowl",
+        10,
+        {"zh": "一个算子", "en": "An operator"},
+        ("Bowl",),
+        bowl_cases,
+        run_bowl,
+        counts="index",
+    ),
     Question(
         "difference",
         15,
@@ -325,6 +438,7 @@ QUESTIONS = [
         ("numerical_gradient",),
         difference_cases,
         run_difference,
+        counts="index",
     ),
     Question(
         "step",
@@ -342,6 +456,7 @@ QUESTIONS = [
         ("learning_rates",),
         rate_cases,
         run_rates,
+        counts="index",
     ),
     Question(
         "linear",
@@ -350,6 +465,7 @@ QUESTIONS = [
         ("Linear",),
         linear_cases,
         run_linear,
+        counts="index",
     ),
     Question(
         "train",
@@ -358,5 +474,6 @@ QUESTIONS = [
         ("train",),
         train_cases,
         run_train,
+        counts="index",
     ),
 ]

@@ -1,28 +1,79 @@
 """Lab 2, AdaGrad and RMSprop: the inputs of its questions, and how an answer runs on them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from nndl.checking.question import Case, Question
+from nndl.checking.question import Case, Question, Unusable, as_trace
 
 STEPS = 60
 
 
-def tensor(values: Any) -> torch.Tensor:
+def tensor(values: Any) -> Tensor:
     """Copy numbers into a tensor, so that no answer can change a case."""
     return torch.tensor(values, dtype=torch.float64)
 
 
-def parts(name: str, result: Any, count: int) -> Any:
-    """Return what a function returned if it is that many values, or say what it should be."""
-    if isinstance(result, (tuple, list)) and len(result) == count:
-        return result
-    got = f"{len(result)} values" if isinstance(result, (tuple, list)) else type(result).__name__
-    raise TypeError(f"{name} must return {count} values, got {got}")
+# What an answer returned, if it can be used.
+
+
+def described(value: Any) -> tuple[str, str]:
+    """Say what a value is, in Chinese and in English."""
+    if value is None:
+        return "None（是不是忘了 return？）", "None (is a return missing?)"
+    if "complex" in str(getattr(value, "dtype", "")):
+        return "复数", "complex numbers"
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        return f"形状为 {tuple(value.shape)} 的张量", f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (bool, int, float, np.number, Tensor, np.ndarray)):
+        return "一个数", "a number"
+    kind = type(value).__name__
+    if isinstance(value, (tuple, list, dict)):
+        return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
+    return f"{kind} 类型的值", f"a value of type {kind}"
+
+
+def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
+    """Return the error that says what a function returned, and what it should."""
+    returned, as_part = (f"返回的 {part} 应是", f" as {part}") if part else ("应返回", "")
+    got_zh, got_en = described(value)
+    return Unusable(
+        f"{function} {returned}{zh}，得到的是{got_zh}。",
+        f"{function} must return {en}{as_part}, got {got_en}.",
+    )
+
+
+def several(function: str, value: Any, count: int, zh: str, en: str) -> Sequence[Any]:
+    """Return what a function returned if it is that many values."""
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        raise unusable(function, value, zh, en)
+    return value
+
+
+def a_tensor(shape: Sequence[int]) -> tuple[str, str]:
+    """Name what has this shape."""
+    if not len(shape):
+        return "一个数", "a number"
+    return f"形状为 {tuple(shape)} 的张量", f"a tensor of shape {tuple(shape)}"
+
+
+def numbers(function: str, value: Any, shape: Sequence[int] | None = None, part: str = "") -> Any:
+    """Return what a function returned, or a part of it, if it is numbers (of that shape)."""
+    try:
+        found = as_trace({"": value})[""].shape
+    except (TypeError, ValueError):  # no numbers, or lists of different lengths
+        found = None
+    if found is not None and (shape is None or tuple(shape) == found):
+        return value
+    anything = "一个张量或一列数", "a tensor or a list of numbers"
+    raise unusable(function, value, *(anything if shape is None else a_tensor(shape)), part)
+
+
+# Gradients, and what is done with them.
 
 
 def draw_gradients(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -59,7 +110,17 @@ def follow(
     state = torch.zeros_like(x)
     points, states = [x], [state]
     for grad in tensor(case["gradients"]):
-        x, state = parts(name, answer[name](x, grad, state, *given), 2)
+        result = answer[name](x, grad, state, *given)
+        x, state = several(
+            name,
+            result,
+            2,
+            f"两个张量：新的 x 和新的 {state_name}",
+            f"two tensors: the next x and the next {state_name}",
+        )
+        for part, value in (("x", x), (state_name, state)):
+            if not isinstance(value, Tensor) or value.shape != points[0].shape:
+                raise unusable(name, value, *a_tensor(points[0].shape), part)
         # Kept as they are, not copied: whoever changes a tensor in place changes the past.
         points.append(x)
         states.append(state)
@@ -90,8 +151,17 @@ def draw_rates(rng: np.random.Generator) -> list[Case]:
 def run_rates(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     settings = [case[name] for name in ("lr", "beta", "eps")]
     tables = answer["effective_rates"](tensor(case["gradients"]), *settings)
-    adagrad, rmsprop = parts("effective_rates", tables, 2)
-    return {"AdaGrad": adagrad, "RMSprop": rmsprop}
+    tables = several(
+        "effective_rates",
+        tables,
+        2,
+        "两张表：AdaGrad 的和 RMSprop 的",
+        "two tables: AdaGrad's and RMSprop's",
+    )
+    return {
+        name: numbers("effective_rates", table, case["gradients"].shape, name)
+        for name, table in zip(("AdaGrad", "RMSprop"), tables, strict=True)
+    }
 
 
 def draw_memory(rng: np.random.Generator) -> list[Case]:
@@ -103,11 +173,16 @@ def draw_memory(rng: np.random.Generator) -> list[Case]:
 
 
 def run_memory(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    weights = [answer["rmsprop_weights"](case["beta"], t) for t in range(1, STEPS + 1)]
+    function = "rmsprop_weights"
+    weights = [
+        numbers(function, answer[function](case["beta"], t), (t,)) for t in range(1, STEPS + 1)
+    ]
     return {
         "weights": weights[-1],
-        "sum of the weights": [0.0, *(float(torch.as_tensor(each).sum()) for each in weights)],
-        "half_life": [float(answer["half_life"](float(beta))) for beta in case["betas"]],
+        "sum of the weights": [0.0, *(sum(map(float, each)) for each in weights)],
+        "half_life": [
+            numbers("half_life", answer["half_life"](float(beta)), ()) for beta in case["betas"]
+        ],
     }
 
 
@@ -138,11 +213,16 @@ def draw_models(rng: np.random.Generator) -> list[Case]:
 
 def run_models(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     settings = [case[name] for name in ("lr", "beta", "eps")]
+    optimizer_class = answer["RMSprop"]
+    if not callable(getattr(optimizer_class, "step", None)):
+        raise Unusable(
+            "RMSprop 应是一个类，有方法 step。", "RMSprop must be a class with a method step."
+        )
     models, optimizers = [], []
     for starts in case["starts"]:
         params = {name: tensor(x) for name, x in zip(case["names"], starts, strict=True)}
         models.append(params)
-        optimizers.append(answer["RMSprop"](params, *settings))
+        optimizers.append(optimizer_class(params, *settings))
     seen = [{name: [params[name].clone()] for name in case["names"]} for params in models]
     for t in range(STEPS):
         for which, (params, optimizer) in enumerate(zip(models, optimizers, strict=True)):
@@ -154,7 +234,16 @@ def run_models(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
             }
             optimizer.step(grads)
             for name in case["names"]:
-                seen[which][name].append(params[name].clone())
+                start = seen[which][name][0]
+                value = params.get(name)
+                if not isinstance(value, Tensor) or value.shape != start.shape:
+                    got_zh, got_en = described(value)
+                    shape = tuple(start.shape)
+                    raise Unusable(
+                        f'params["{name}"] 应是形状为 {shape} 的张量，放进去的是{got_zh}。',
+                        f'params["{name}"] must be a tensor of shape {shape}, and holds {got_en}.',
+                    )
+                seen[which][name].append(value.clone())
     first, second = seen
     return {**first, **{f"second {name}": points for name, points in second.items()}}
 
@@ -179,11 +268,11 @@ def draw_arrivals(rng: np.random.Generator) -> list[Case]:
 def run_arrivals(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     shrink = tensor(case["shrink"])
 
-    def path() -> Callable[[torch.Tensor], torch.Tensor]:
+    def path() -> Callable[[Tensor], Tensor]:
         """A step that gets shorter each time it is called."""
         calls = 0
 
-        def step(x: torch.Tensor) -> torch.Tensor:
+        def step(x: Tensor) -> Tensor:
             nonlocal calls
             calls += 1
             return x - shrink / math.sqrt(calls) * x
@@ -191,7 +280,8 @@ def run_arrivals(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         return step
 
     def count(radius: float, max_steps: int) -> Any:
-        return answer["steps_to_reach"](path(), tensor(case["start"]), radius, max_steps)
+        steps = answer["steps_to_reach"](path(), tensor(case["start"]), radius, max_steps)
+        return numbers("steps_to_reach", steps, ())
 
     return {
         "steps by radius": [count(float(radius), STEPS) for radius in case["radii"]],
@@ -208,12 +298,19 @@ def draw_settled(rng: np.random.Generator) -> list[Case]:
 
 
 def run_settled(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    results = [
-        parts("settled", answer["settled"](tensor(case["curvature"]), float(lr)), 3)
-        for lr in case["lrs"]
-    ]
-    distances, rates, losses = zip(*results, strict=True)
-    return {"distance": distances, "rate": rates, "loss": losses}
+    trace: dict[str, list[Any]] = {"distance": [], "rate": [], "loss": []}
+    for lr in case["lrs"]:
+        result = several(
+            "settled",
+            answer["settled"](tensor(case["curvature"]), float(lr)),
+            3,
+            "三样东西：距离、有效学习率和损失",
+            "three things: the distances, the effective rates and the loss",
+        )
+        for (name, values), value in zip(trace.items(), result, strict=True):
+            shape = () if name == "loss" else case["curvature"].shape
+            values.append(numbers("settled", value, shape, name))
+    return trace
 
 
 QUESTIONS = [
@@ -240,6 +337,7 @@ QUESTIONS = [
         ("effective_rates",),
         draw_rates,
         run_rates,
+        counts="index",
     ),
     Question(
         "memory",
@@ -248,6 +346,7 @@ QUESTIONS = [
         ("rmsprop_weights", "half_life"),
         draw_memory,
         run_memory,
+        counts="index",
     ),
     Question(
         "own-state",
@@ -264,6 +363,7 @@ QUESTIONS = [
         ("steps_to_reach",),
         draw_arrivals,
         run_arrivals,
+        counts="index",
     ),
     Question(
         "settled",
@@ -272,5 +372,6 @@ QUESTIONS = [
         ("settled",),
         draw_settled,
         run_settled,
+        counts="index",
     ),
 ]

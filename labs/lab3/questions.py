@@ -11,12 +11,69 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nndl.checking.question import Case, Question
+from nndl.checking.question import Case, Question, Unusable, as_trace
 
 Answer: TypeAlias = Mapping[str, Any]
 Results: TypeAlias = Mapping[str, Any]
 
 STEPS = 60
+
+# What an answer returned, if it can be used.
+
+
+def described(value: Any) -> tuple[str, str]:
+    """Say what a value is, in Chinese and in English."""
+    if value is None:
+        return "None（是不是忘了 return？）", "None (is a return missing?)"
+    if "complex" in str(getattr(value, "dtype", "")):
+        return "复数", "complex numbers"
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        return f"形状为 {tuple(value.shape)} 的张量", f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (bool, int, float, np.number, Tensor, np.ndarray)):
+        return "一个数", "a number"
+    kind = type(value).__name__
+    if isinstance(value, (tuple, list, dict)):
+        return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
+    return f"{kind} 类型的值", f"a value of type {kind}"
+
+
+def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
+    """Return the error that says what a function returned, and what it should."""
+    returned, as_part = (f"返回的 {part} 应是", f" as {part}") if part else ("应返回", "")
+    got_zh, got_en = described(value)
+    return Unusable(
+        f"{function} {returned}{zh}，得到的是{got_zh}。",
+        f"{function} must return {en}{as_part}, got {got_en}.",
+    )
+
+
+def several(function: str, value: Any, count: int, zh: str, en: str) -> Sequence[Any]:
+    """Return what a function returned if it is that many values."""
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        raise unusable(function, value, zh, en)
+    return value
+
+
+def a_tensor(shape: Sequence[int]) -> tuple[str, str]:
+    """Name what has this shape."""
+    if not len(shape):
+        return "一个数", "a number"
+    return f"形状为 {tuple(shape)} 的张量", f"a tensor of shape {tuple(shape)}"
+
+
+def numbers(function: str, value: Any, shape: Sequence[int] | None = None, part: str = "") -> Any:
+    """Return what a function returned, or a part of it, if it is numbers (of that shape)."""
+    try:
+        found = as_trace({"": value})[""].shape
+    except (TypeError, ValueError):  # no numbers, or lists of different lengths
+        found = None
+    if found is not None and (shape is None or tuple(shape) == found):
+        return value
+    anything = "一个张量或一列数", "a tensor or a list of numbers"
+    raise unusable(function, value, *(anything if shape is None else a_tensor(shape)), part)
+
+
+# Bowls, and paths in them.
 
 
 def bowls(rng: np.random.Generator) -> list[Case]:
@@ -40,14 +97,11 @@ def bowls(rng: np.random.Generator) -> list[Case]:
     return cases
 
 
-def tensors(name: str, result: Any, count: int) -> Sequence[Tensor]:
-    """Return what a function returned if it is that many tensors, or say what it should be."""
-    parts = result if isinstance(result, (tuple, list)) else [result]
-    if len(parts) != count or not all(isinstance(part, Tensor) for part in parts):
-        wanted = "a tensor" if count == 1 else f"{count} tensors"
-        got = ", ".join(type(part).__name__ for part in parts)
-        raise TypeError(f"{name} must return {wanted}, got {got or 'nothing'}")
-    return parts
+def like(function: str, value: Any, x: Tensor, part: str = "") -> Tensor:
+    """Return what a function returned, or a part of it, if it is a tensor of the shape of x."""
+    if not isinstance(value, Tensor) or value.shape != x.shape:
+        raise unusable(function, value, *a_tensor(x.shape), part)
+    return value
 
 
 def along(step: Callable[[Tensor, Tensor, float], Tensor], case: Case) -> list[Tensor]:
@@ -69,9 +123,11 @@ def run_velocity(name: str) -> Callable[[Answer, Case], Results]:
 
         def step(x: Tensor, grad: Tensor, lr: float) -> Tensor:
             result = answer[name](x, grad, velocities[-1], lr, case["rho"])
-            x, velocity = tensors(name, result, 2)
-            velocities.append(velocity)
-            return x
+            zh, en = "两个张量：下一个点和下一个速度", "two tensors: the next point and velocity"
+            following, velocity = several(name, result, 2, zh, en)
+            following = like(name, following, x, "x")
+            velocities.append(like(name, velocity, x, "velocity"))
+            return following
 
         return {"x": along(step, case), "velocity": velocities}
 
@@ -86,7 +142,7 @@ def run_state(name: str) -> Callable[[Answer, Case], Results]:
         rest = case["beta1"], case["beta2"], case["eps"]
 
         def step(x: Tensor, grad: Tensor, lr: float) -> Tensor:
-            return tensors(name, answer[name](x, grad, state, lr, *rest), 1)[0]
+            return like(name, answer[name](x, grad, state, lr, *rest), x)
 
         return {"x": along(step, case)}
 
@@ -99,7 +155,7 @@ def run_unrolled(answer: Answer, case: Case) -> Results:
     velocities = [torch.zeros_like(grads[0])]
     for t in range(1, STEPS + 1):
         result = answer["unrolled_velocity"](grads[:t].clone(), case["rho"])
-        velocities += tensors("unrolled_velocity", result, 1)
+        velocities.append(like("unrolled_velocity", result, grads[0]))
     return {"velocity": velocities}
 
 
@@ -111,20 +167,26 @@ def memories(rng: np.random.Generator) -> list[Case]:
 
 def run_memory(answer: Answer, case: Case) -> Results:
     result = answer["memory"](case["rho"], case["share"])
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise TypeError(f"memory must return two numbers, got {type(result).__name__}")
-    return dict(zip(("total", "steps"), result, strict=True))
+    zh, en = "两个数：权重之和与步数", "two numbers: the sum of the weights and the steps"
+    pair = several("memory", result, 2, zh, en)
+    names = ("total", "steps")
+    return {
+        name: numbers("memory", value, (), name) for name, value in zip(names, pair, strict=True)
+    }
 
 
 def run_moments(answer: Answer, case: Case) -> Results:
     """The moments along a list of gradients: those of step t have index t."""
-    history = [[torch.zeros(case["start"].shape, dtype=torch.float64)] for _ in range(4)]
+    names = ("m", "v", "m_hat", "v_hat")
+    history = [[torch.zeros(case["start"].shape, dtype=torch.float64)] for _ in names]
     for t, grad in enumerate(torch.tensor(case["noise"]), start=1):
         m, v = history[0][-1], history[1][-1]
         result = answer["corrected_moments"](grad, m, v, t, case["beta1"], case["beta2"])
-        for past, part in zip(history, tensors("corrected_moments", result, 4), strict=True):
-            past.append(part)
-    return dict(zip(("m", "v", "m_hat", "v_hat"), history, strict=True))
+        zh, en = "四个张量：m、v、m_hat 和 v_hat", "four tensors: m, v, m_hat and v_hat"
+        moments = several("corrected_moments", result, 4, zh, en)
+        for name, past, moment in zip(names, history, moments, strict=True):
+            past.append(like("corrected_moments", moment, grad, name))
+    return dict(zip(names, history, strict=True))
 
 
 def several_bowls(rng: np.random.Generator) -> list[Case]:
@@ -148,9 +210,11 @@ def run_parameters(answer: Answer, case: Case) -> Results:
         grads = {name: curvature * x + noise for name, x in params.items()}
         following = answer["adam_step_all"](params, grads, state, *settings)
         if not isinstance(following, Mapping) or set(following) != set(paths):
-            raise TypeError(f"adam_step_all must return a dictionary with the keys {list(paths)}")
+            keys = ", ".join(map(repr, paths))
+            zh, en = f"一个字典，键是 {keys}", f"a dictionary with the keys {keys}"
+            raise unusable("adam_step_all", following, zh, en)
         for name, path in paths.items():
-            path += tensors(f"adam_step_all, for {name!r},", [following[name]], 1)
+            path.append(like("adam_step_all", following[name], path[-1], name))
         params = {name: path[-1] for name, path in paths.items()}
     return paths
 

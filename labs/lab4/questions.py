@@ -1,14 +1,14 @@
 """Lab 4, races in 3-D: the inputs of its questions, and how an answer runs on them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nndl.checking.question import Case, Question
+from nndl.checking.question import Case, Question, Unusable, as_trace
 
 STEPS = 60
 KINDS = ("minimum", "maximum", "saddle", "undecided")
@@ -25,6 +25,61 @@ def symmetric(rng: np.random.Generator, eigenvalues: np.ndarray[Any, Any]) -> np
 def copies(case: Case, *names: str) -> list[Tensor]:
     """Arrays of a case as tensors with memory of their own: an answer may write into them."""
     return [torch.tensor(case[name]) for name in names]
+
+
+# What an answer returned, if it can be used.
+
+
+def described(value: Any) -> tuple[str, str]:
+    """Say what a value is, in Chinese and in English."""
+    if value is None:
+        return "None（是不是忘了 return？）", "None (is a return missing?)"
+    if "complex" in str(getattr(value, "dtype", "")):
+        return "复数", "complex numbers"
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        return f"形状为 {tuple(value.shape)} 的张量", f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (bool, int, float, np.number, Tensor, np.ndarray)):
+        return "一个数", "a number"
+    kind = type(value).__name__
+    if isinstance(value, (tuple, list, dict)):
+        return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
+    return f"{kind} 类型的值", f"a value of type {kind}"
+
+
+def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
+    """Return the error that says what a function returned, and what it should."""
+    returned, as_part = (f"返回的 {part} 应是", f" as {part}") if part else ("应返回", "")
+    got_zh, got_en = described(value)
+    return Unusable(
+        f"{function} {returned}{zh}，得到的是{got_zh}。",
+        f"{function} must return {en}{as_part}, got {got_en}.",
+    )
+
+
+def several(function: str, value: Any, count: int, zh: str, en: str) -> Sequence[Any]:
+    """Return what a function returned if it is that many values."""
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        raise unusable(function, value, zh, en)
+    return value
+
+
+def a_tensor(shape: Sequence[int]) -> tuple[str, str]:
+    """Name what has this shape."""
+    if not len(shape):
+        return "一个数", "a number"
+    return f"形状为 {tuple(shape)} 的张量", f"a tensor of shape {tuple(shape)}"
+
+
+def numbers(function: str, value: Any, shape: Sequence[int] | None = None, part: str = "") -> Any:
+    """Return what a function returned, or a part of it, if it is numbers (of that shape)."""
+    try:
+        found = as_trace({"": value})[""].shape
+    except (TypeError, ValueError):  # no numbers, or lists of different lengths
+        found = None
+    if found is not None and (shape is None or tuple(shape) == found):
+        return value
+    anything = "一个张量或一列数", "a tensor or a list of numbers"
+    raise unusable(function, value, *(anything if shape is None else a_tensor(shape)), part)
 
 
 # 1 Newton's method
@@ -57,7 +112,7 @@ def run_newton(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         return quadratic + 2 * cubic * torch.diag(x)
 
     points = answer["newton"](gradient, hessian, start, STEPS)
-    return {"x": points, "start": [start]}
+    return {"x": numbers("newton", points), "start": [start]}
 
 
 # 2 What a critical point is
@@ -84,8 +139,15 @@ def run_classify(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     (hessians,) = copies(case, "hessians")
     kinds = [answer["classify"](hessian, case["tolerance"]) for hessian in hessians]
     for kind in kinds:
+        if not isinstance(kind, str):
+            zh, en = "、".join(KINDS), ", ".join(KINDS)
+            raise unusable("classify", kind, f"字符串 {zh} 之一", f"one of the strings {en}")
         if kind not in KINDS:
-            raise ValueError(f"classify must return one of {', '.join(KINDS)}; got {kind!r:.60}")
+            zh, en = "、".join(KINDS), ", ".join(KINDS)
+            raise Unusable(
+                f"classify 应返回 {zh} 之一，得到的是 {kind!r:.60}。",
+                f"classify must return one of {en}, got {kind!r:.60}.",
+            )
     return {name: [int(kind == name) for kind in kinds] for name in KINDS}
 
 
@@ -110,7 +172,8 @@ def bowls_and_saddles(rng: np.random.Generator) -> list[Case]:
 
 def run_rate(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     (hessians,) = copies(case, "hessians")
-    return {"rate": [answer["largest_rate"](hessian, case["rho"]) for hessian in hessians]}
+    rates = [answer["largest_rate"](hessian, case["rho"]) for hessian in hessians]
+    return {"rate": [numbers("largest_rate", rate, ()) for rate in rates]}
 
 
 # 4 Leaving a saddle
@@ -142,14 +205,12 @@ def ridges(rng: np.random.Generator) -> list[Case]:
 def run_escape(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     growths, steps = [], []
     for setting in case["settings"]:
-        numbers = [setting[name] for name in ("offset", "curvature", "lr", "rho")]
-        result = answer["escape"](*numbers, case["limit"])
-        try:
-            growth, step = result
-        except TypeError:
-            raise TypeError(f"escape must return two numbers, got {result!r:.60}") from None
-        growths.append(growth)
-        steps.append(-1 if step is None else step)
+        given = [setting[name] for name in ("offset", "curvature", "lr", "rho")]
+        result = answer["escape"](*given, case["limit"])
+        zh, en = "两个数：增长因子和步数", "two numbers: the growth factor and the steps"
+        growth, step = several("escape", result, 2, zh, en)
+        growths.append(numbers("escape", growth, (), "growth"))
+        steps.append(-1 if step is None else numbers("escape", step, (), "steps"))
     return {"growth": growths, "steps": steps}
 
 
@@ -188,7 +249,7 @@ def run_leaves(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         answer["leaves_at"](path[:length], low, high)
         for path, length in zip(paths, case["lengths"], strict=True)
     ]
-    return {"step": [-1 if step is None else step for step in steps]}
+    return {"step": [-1 if step is None else numbers("leaves_at", step, ()) for step in steps]}
 
 
 # 6 A race
@@ -260,17 +321,17 @@ def run_race(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         return curvature * (x - goal)
 
     ranking = answer["race"](gradient, rules, start, case["steps"], goal)
-    names = list(rules)
-    try:
-        places = [(names.index(name), distance) for name, distance in ranking]
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"race must return a list of pairs (name, distance), got {ranking!r:.60}"
-        ) from None
-    return {
-        "runner": [runner for runner, _ in places],
-        "distance": [distance for _, distance in places],
-    }
+    names, places, distances = list(rules), [], []
+    for pair in ranking if isinstance(ranking, (tuple, list)) else [ranking]:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or pair[0] not in names:
+            zh, en = (
+                "一列 (名字, 距离)，名字是 rules 的键",
+                "a list of pairs (name, distance) with names from rules",
+            )
+            raise unusable("race", ranking, zh, en)
+        places.append(names.index(pair[0]))
+        distances.append(numbers("race", pair[1], (), "distance"))
+    return {"runner": places, "distance": distances}
 
 
 # 7 Frames
@@ -291,7 +352,7 @@ def paths_of_many_lengths(rng: np.random.Generator) -> list[Case]:
 
 def run_frames(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     paths = [torch.tensor(path) for path in case["paths"]]
-    return {"frames": answer["frames"](paths, case["between"])}
+    return {"frames": numbers("frames", answer["frames"](paths, case["between"]))}
 
 
 QUESTIONS = [
@@ -310,6 +371,7 @@ QUESTIONS = [
         ("classify",),
         hessians_of_all_kinds,
         run_classify,
+        counts="index",
     ),
     Question(
         "rate",
@@ -318,6 +380,7 @@ QUESTIONS = [
         ("largest_rate",),
         bowls_and_saddles,
         run_rate,
+        counts="index",
     ),
     Question(
         "escape",
@@ -326,6 +389,7 @@ QUESTIONS = [
         ("escape",),
         ridges,
         run_escape,
+        counts="index",
     ),
     Question(
         "leaves",
@@ -334,8 +398,17 @@ QUESTIONS = [
         ("leaves_at",),
         walks,
         run_leaves,
+        counts="index",
     ),
-    Question("race", 15, {"zh": "一场比赛", "en": "A race"}, ("race",), valleys, run_race),
+    Question(
+        "race",
+        15,
+        {"zh": "一场比赛", "en": "A race"},
+        ("race",),
+        valleys,
+        run_race,
+        counts="index",
+    ),
     Question(
         "frames",
         10,
@@ -343,5 +416,6 @@ QUESTIONS = [
         ("frames",),
         paths_of_many_lengths,
         run_frames,
+        counts="index",
     ),
 ]

@@ -5,14 +5,14 @@ Recording is on when a run begins, and afterwards what it was: no answer switche
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nndl.checking.question import Case, Question
+from nndl.checking.question import Case, Question, Unusable, as_trace
 
 STEPS = 60
 FORMS = ("list", "tuple", "generator", "tensor")
@@ -54,11 +54,78 @@ def stack(tensors: list[Tensor]) -> Tensor:
     return torch.stack([t.detach().clone() for t in tensors])
 
 
-def dictionary(function: str, returned: Any) -> dict[str, Any]:
-    """What a function returned, or an error that says what it should return."""
-    if not isinstance(returned, dict):
-        raise TypeError(f"{function} must return a dictionary, got {type(returned).__name__}")
-    return returned
+# What an answer returned, if it can be used.
+
+
+def described(value: Any) -> tuple[str, str]:
+    """Say what a value is, in Chinese and in English."""
+    if value is None:
+        return "None（是不是忘了 return？）", "None (is a return missing?)"
+    if "complex" in str(getattr(value, "dtype", "")):
+        return "复数", "complex numbers"
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        return f"形状为 {tuple(value.shape)} 的张量", f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (bool, int, float, np.number, Tensor, np.ndarray)):
+        return "一个数", "a number"
+    kind = type(value).__name__
+    if isinstance(value, (tuple, list, dict)):
+        return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
+    return f"{kind} 类型的值", f"a value of type {kind}"
+
+
+def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
+    """Return the error that says what a function returned, and what it should."""
+    returned, as_part = (f"返回的 {part} 应是", f" as {part}") if part else ("应返回", "")
+    got_zh, got_en = described(value)
+    return Unusable(
+        f"{function} {returned}{zh}，得到的是{got_zh}。",
+        f"{function} must return {en}{as_part}, got {got_en}.",
+    )
+
+
+def a_tensor(shape: Sequence[int]) -> tuple[str, str]:
+    """Name what has this shape."""
+    if not len(shape):
+        return "一个数", "a number"
+    return f"形状为 {tuple(shape)} 的张量", f"a tensor of shape {tuple(shape)}"
+
+
+def numbers(function: str, value: Any, shape: Sequence[int] | None = None, part: str = "") -> Any:
+    """Return what a function returned, or a part of it, if it is numbers (of that shape)."""
+    try:
+        found = as_trace({"": value})[""].shape
+    except (TypeError, ValueError):  # no numbers, or lists of different lengths
+        found = None
+    if found is not None and (shape is None or tuple(shape) == found):
+        return value
+    anything = "一个张量或一列数", "a tensor or a list of numbers"
+    raise unusable(function, value, *(anything if shape is None else a_tensor(shape)), part)
+
+
+def a_dictionary(function: str, value: Any, *keys: str) -> dict[str, Any]:
+    """Return what a function returned if it is a dictionary with these keys."""
+    if not isinstance(value, dict):
+        raise unusable(function, value, "一个字典", "a dictionary")
+    for key in keys:
+        if key not in value:
+            raise Unusable(
+                f"{function} 返回的字典里没有 {key!r}。",
+                f"The dictionary that {function} returns has no {key!r}.",
+            )
+    return value
+
+
+def remembered(state: Any, p: Tensor, key: str) -> Tensor:
+    """Return the tensor that the state of a parameter holds under a key; zeros if it has none."""
+    entry = state.get(p, {})
+    kept = entry.get(key, torch.zeros_like(p)) if isinstance(entry, Mapping) else entry
+    if not isinstance(kept, Tensor) or kept.shape != p.shape:
+        (zh, en), (got_zh, got_en) = a_tensor(p.shape), described(kept)
+        raise Unusable(
+            f"opt.state[p][{key!r}] 应是{zh}，放进去的是{got_zh}。",
+            f"opt.state[p][{key!r}] must be {en}, and holds {got_en}.",
+        )
+    return kept
 
 
 # ---- 1: a group, completed
@@ -100,9 +167,13 @@ def run_complete_group(answer: Mapping[str, Any], case: Case) -> Mapping[str, An
         group = {"params": given[form]}
         group |= {n: float(v) for n, v, s in zip(names, own, stated, strict=True) if s}
 
-        full = dictionary("complete_group", answer["complete_group"](group, defaults))
+        full = a_dictionary("complete_group", answer["complete_group"](group, defaults), "params")
         params = full["params"]
-        options = [full.get(name, float("nan")) for name in names]
+        if not isinstance(params, Iterable):
+            raise unusable("complete_group", params, "一个列表", "a list", "params")
+        options = [
+            numbers("complete_group", full.get(name, float("nan")), (), name) for name in names
+        ]
         list(params)  # a generator can be walked through once: the second time, nothing is left
         right = sum(p is q for p, q in zip(params, tensors, strict=False))
         is_list = isinstance(params, list)
@@ -251,14 +322,10 @@ def run_momentum_step(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any
     opt = Stores(groups, {"lr": default, "momentum": 1 - default, "dampening": default})
     found = Record()
 
-    def velocity(p: Tensor) -> Tensor:
-        kept = opt.state.get(p, {}).get("momentum_buffer")
-        return kept if isinstance(kept, Tensor) else torch.zeros_like(p)
-
     def record() -> None:
         found.add(
             x=stack(params),
-            momentum_buffer=stack([velocity(p) for p in params]),
+            momentum_buffer=stack([remembered(opt.state, p, "momentum_buffer") for p in params]),
             remembered=len(opt.state),
         )
 
@@ -325,7 +392,7 @@ def run_step_with_closure(answer: Mapping[str, Any], case: Case) -> Mapping[str,
             afterwards = torch.is_grad_enabled()
         found.add(
             x=x.detach().clone(),
-            loss=-1.0 if loss is None else float(loss),
+            loss=-1.0 if loss is None else numbers("step_with_closure", loss, ()),
             calls=calls,
             grad_in_closure=seen["closure"],
             grad_in_update=seen["update"],
@@ -374,20 +441,33 @@ def run_state_dict(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
             opt.state[params[i]] = {key: leaf(case["values"][t, i], False), "steps": t}
         remembered = len(opt.state)
 
-        saved = dictionary("state_dict", answer["state_dict"](opt))
-        groups = saved["param_groups"]
-        numbers = [
+        saved = a_dictionary("state_dict", answer["state_dict"](opt), "state", "param_groups")
+        groups, state = saved["param_groups"], saved["state"]
+        if not isinstance(groups, list) or not all(
+            isinstance(group, dict) and isinstance(group.get("params"), Iterable)
+            for group in groups
+        ):
+            zh, en = "字典的列表，每个都有列表 params", "a list of dictionaries with lists params"
+            raise unusable("state_dict", groups, zh, en, "param_groups")
+        if not isinstance(state, Mapping):
+            raise unusable("state_dict", state, "一个字典", "a dictionary", "state")
+        indices = [
             i if isinstance(i, (int, np.integer)) else -1 for g in groups for i in g["params"]
         ]
-        entries = [saved["state"].get(i) for i in range(len(params))]
-        kept = [(entry or {}).get(key, torch.zeros_like(params[0])) for entry in entries]
+        entries = [state.get(i) for i in range(len(params))]
+        kept = []
+        for i, entry in enumerate(entries):
+            value = torch.zeros_like(params[i])
+            if entry is not None:
+                value = a_dictionary("state_dict", entry).get(key, value)
+            kept.append(numbers("state_dict", value, params[i].shape, f"state[{i}][{key!r}]"))
         saved_options = options(groups)
         # What is done to the file's groups must not reach the optimiser's.
         for group in groups:
             group.update(dict.fromkeys(names, -1.0))
         members = [p for group in opt.param_groups for p in group.get("params", [])]
         found.add(
-            numbers=(numbers + [-1] * len(params))[: len(params)],
+            numbers=(indices + [-1] * len(params))[: len(params)],
             options=saved_options,
             has_state=[entry is not None for entry in entries],
             state=stack(kept),
@@ -463,13 +543,27 @@ def run_load_state_dict(answer: Mapping[str, Any], case: Case) -> Mapping[str, A
         numbers = [i for group in saved["param_groups"] for i in group.get("params", [])]
         found.add(
             x=stack(params),
-            total=stack([opt.state.get(p, {}).get("total", zero) for p in params]),
+            total=stack([remembered(opt.state, p, "total") for p in params]),
             remembered=len(opt.state),
             own_params=sum(p is q for p, q in zip(held, params, strict=False)),
             saved_total=stack([entry.get("total", zero) for entry in entries]),
-            saved_lr=[group["lr"] for group in saved["param_groups"]],
+            saved_lr=[group.get("lr", float("nan")) for group in saved["param_groups"]],
             saved_numbers=sum(isinstance(i, int) for i in numbers),
         )
+
+    def check_groups() -> None:
+        """Say what of the optimiser's groups cannot be trained with after loading."""
+        groups = opt.param_groups
+        if not isinstance(groups, list) or len(groups) != len(own):
+            raise Unusable(
+                f"load_state_dict 之后，opt.param_groups 应是 {len(own)} 个组的列表。",
+                f"After load_state_dict, opt.param_groups must be a list of {len(own)} groups.",
+            )
+        if not all(isinstance(g, dict) and isinstance(g.get("lr"), float) for g in groups):
+            raise Unusable(
+                "load_state_dict 之后，opt.param_groups 里的每个组应是一个字典，lr 是一个数。",
+                "After load_state_dict, each of opt.param_groups must be a dictionary with a number lr.",
+            )
 
     def train() -> None:
         """One step along the mean of all gradients so far, with a falling rate."""
@@ -488,6 +582,7 @@ def run_load_state_dict(answer: Mapping[str, Any], case: Case) -> Mapping[str, A
         for p, start in zip(params, case["start"], strict=True):
             p.copy_(leaf(start, False))
         load(opt, saved)
+        check_groups()
         record()
         for _ in range(STEPS // 2):
             train()
@@ -504,7 +599,8 @@ def run_load_state_dict(answer: Mapping[str, Any], case: Case) -> Mapping[str, A
             code = 0
         except ValueError:
             code = 2
-        rates = [float(group["lr"]) for group in opt.param_groups]
+        check_groups()
+        rates = [group["lr"] for group in opt.param_groups]
         found.add(refused=code, refused_lr=(rates + [-1.0] * len(sizes))[: len(sizes)])
     return found
 
@@ -517,6 +613,7 @@ QUESTIONS = [
         ("complete_group",),
         groups_to_complete,
         run_complete_group,
+        counts="index",
     ),
     Question(
         "add-group",
@@ -525,6 +622,7 @@ QUESTIONS = [
         ("add_group",),
         parameters_to_add,
         run_add_group,
+        counts="index",
     ),
     Question(
         "zero-grad",
@@ -533,6 +631,7 @@ QUESTIONS = [
         ("zero_grad",),
         gradients_to_clear,
         run_zero_grad,
+        counts="index",
     ),
     Question(
         "momentum-step",
@@ -549,6 +648,7 @@ QUESTIONS = [
         ("step_with_closure",),
         steps_with_closures,
         run_step_with_closure,
+        counts="index",
     ),
     Question(
         "state-dict",
@@ -557,6 +657,7 @@ QUESTIONS = [
         ("state_dict",),
         optimisers_to_save,
         run_state_dict,
+        counts="index",
     ),
     Question(
         "load-state-dict",
@@ -565,5 +666,6 @@ QUESTIONS = [
         ("load_state_dict",),
         files_to_load,
         run_load_state_dict,
+        counts="index",
     ),
 ]

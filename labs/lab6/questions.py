@@ -1,29 +1,84 @@
 """Lab 6, using optimisers well: the inputs of its questions, and how an answer runs on them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from nndl.checking.question import Case, Question
+from nndl.checking.question import Case, Question, Unusable, as_trace
 
 STEPS = 60
 
 
-def tensor(values: Any) -> torch.Tensor:
+def tensor(values: Any) -> Tensor:
     """A tensor of its own: an answer that changes it does not change the case."""
     return torch.tensor(np.array(values), dtype=torch.float64)
 
 
-def unpack(result: Any, name: str, parts: str) -> Any:
-    """What a function returned, if it has as many parts as it should."""
-    count = parts.count(",") + 1
-    if not isinstance(result, (tuple, list)) or len(result) != count:
-        raise TypeError(f"{name} must return {count} things: {parts}")
-    return result
+# What an answer returned, if it can be used.
+
+
+def described(value: Any) -> tuple[str, str]:
+    """Say what a value is, in Chinese and in English."""
+    if value is None:
+        return "None（是不是忘了 return？）", "None (is a return missing?)"
+    if "complex" in str(getattr(value, "dtype", "")):
+        return "复数", "complex numbers"
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        return f"形状为 {tuple(value.shape)} 的张量", f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (bool, int, float, np.number, Tensor, np.ndarray)):
+        return "一个数", "a number"
+    kind = type(value).__name__
+    if isinstance(value, (tuple, list, dict)):
+        return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
+    return f"{kind} 类型的值", f"a value of type {kind}"
+
+
+def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
+    """Return the error that says what a function returned, and what it should."""
+    returned, as_part = (f"返回的 {part} 应是", f" as {part}") if part else ("应返回", "")
+    got_zh, got_en = described(value)
+    return Unusable(
+        f"{function} {returned}{zh}，得到的是{got_zh}。",
+        f"{function} must return {en}{as_part}, got {got_en}.",
+    )
+
+
+def several(function: str, value: Any, count: int, zh: str, en: str) -> Sequence[Any]:
+    """Return what a function returned if it is that many values."""
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        raise unusable(function, value, zh, en)
+    return value
+
+
+def a_tensor(shape: Sequence[int]) -> tuple[str, str]:
+    """Name what has this shape."""
+    if not len(shape):
+        return "一个数", "a number"
+    return f"形状为 {tuple(shape)} 的张量", f"a tensor of shape {tuple(shape)}"
+
+
+def numbers(function: str, value: Any, shape: Sequence[int] | None = None, part: str = "") -> Any:
+    """Return what a function returned, or a part of it, if it is numbers (of that shape)."""
+    try:
+        found = as_trace({"": value})[""].shape
+    except (TypeError, ValueError):  # no numbers, or lists of different lengths
+        found = None
+    if found is not None and (shape is None or tuple(shape) == found):
+        return value
+    anything = "一个张量或一列数", "a tensor or a list of numbers"
+    raise unusable(function, value, *(anything if shape is None else a_tensor(shape)), part)
+
+
+def like(function: str, value: Any, x: Tensor, part: str = "") -> Tensor:
+    """Return what a function returned, or a part of it, if it is a tensor of the shape of x."""
+    if not isinstance(value, Tensor) or value.shape != x.shape:
+        raise unusable(function, value, *a_tensor(x.shape), part)
+    return value
 
 
 # --- 1. A rate that falls at milestones -------------------------------------------------------
@@ -47,7 +102,8 @@ def milestones(rng: np.random.Generator) -> list[Case]:
 def run_multistep(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     settings = [case["milestones"], case["gamma"]]
     multistep = answer["multistep"]
-    return {"rate": [multistep(case["lr"], epoch, *settings) for epoch in range(STEPS)]}
+    rates = [multistep(case["lr"], epoch, *settings) for epoch in range(STEPS)]
+    return {"rate": [numbers("multistep", rate, ()) for rate in rates]}
 
 
 # --- 2. Warm-up, then cosine ------------------------------------------------------------------
@@ -74,7 +130,8 @@ def warm_ups(rng: np.random.Generator) -> list[Case]:
 def run_warm_up(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     settings = [case[name] for name in ("warm", "total", "start")]
     warmup_cosine = answer["warmup_cosine"]
-    return {"rate": [warmup_cosine(case["lr"], t, *settings) for t in range(STEPS + 10)]}
+    rates = [warmup_cosine(case["lr"], t, *settings) for t in range(STEPS + 10)]
+    return {"rate": [numbers("warmup_cosine", rate, ()) for rate in rates]}
 
 
 # --- 3. The cosine from the rate that it finds ------------------------------------------------
@@ -99,7 +156,8 @@ def run_cosine(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     for t in range(case["total"]):
         for rates, cut in ((first, case["cut"]), (second, None)):
             rate = rates[-1] * case["by"] if t == cut else rates[-1]
-            rates.append(answer["cosine_next"](rate, t, case["total"], case["lowest"]))
+            following = answer["cosine_next"](rate, t, case["total"], case["lowest"])
+            rates.append(numbers("cosine_next", following, ()))
     return {"first rate": first, "second rate": second}
 
 
@@ -141,7 +199,8 @@ def run_plateau(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     # The two runs take turns: what one remembers must not leak into the other.
     for epoch in range(len(case["metrics"][0])):
         for mine, state, values in zip(rates, states, case["metrics"], strict=True):
-            mine.append(answer["plateau_step"](values[epoch], mine[-1], state, *settings))
+            following = answer["plateau_step"](values[epoch], mine[-1], state, *settings)
+            mine.append(numbers("plateau_step", following, ()))
     return {"first rate": rates[0], "second rate": rates[1]}
 
 
@@ -167,16 +226,18 @@ def gradients(rng: np.random.Generator) -> list[Case]:
 
 def run_clip(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     norms, given = [], []
-    clipped: list[list[torch.Tensor]] = [[] for _ in case["grads"]]
+    clipped: list[list[Tensor]] = [[] for _ in case["grads"]]
     for t in range(STEPS):
         grads = [tensor(values[t]) for values in case["grads"]]
         result = answer["clip_by_norm"](grads, case["limit"])
-        norm, after = unpack(result, "clip_by_norm", "the norm, the list")
-        if len(after) != len(grads):
-            raise ValueError(f"{len(grads)} gradients were given, {len(after)} came back")
-        norms.append(norm)
-        for column, grad in zip(clipped, after, strict=True):
-            column.append(grad)
+        zh, en = "两样东西：范数和梯度的列表", "two things: the norm and the list of gradients"
+        norm, after = several("clip_by_norm", result, 2, zh, en)
+        zh, en = f"{len(grads)} 个梯度的列表", f"a list of {len(grads)} gradients"
+        if not isinstance(after, (tuple, list)) or len(after) != len(grads):
+            raise unusable("clip_by_norm", after, zh, en, "clipped")
+        norms.append(numbers("clip_by_norm", norm, (), "norm"))
+        for i, (column, grad) in enumerate(zip(clipped, after, strict=True)):
+            column.append(numbers("clip_by_norm", grad, grads[i].shape, f"clipped[{i}]"))
         given.append(torch.cat([grad.reshape(-1) for grad in grads]))
     names = {f"clipped[{i}]": column for i, column in enumerate(clipped)}
     return {"norm": norms, **names, "given gradients": given}
@@ -212,7 +273,8 @@ def run_decay(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
             # Points are kept as they are: a step that changes its input changes the path.
             for i, (path, state) in enumerate(zip(paths, states, strict=True)):
                 grad = tensor(case["curvatures"][i]) * (path[-1] - tensor(case["minima"][i]))
-                path.append(answer["adam_step"](path[-1], grad, state, *settings, decoupled))
+                w = answer["adam_step"](path[-1], grad, state, *settings, decoupled)
+                path.append(like("adam_step", w, path[0]))
         trace |= {f"w ({kind})": paths[0], f"u ({kind})": paths[1]}
     return trace
 
@@ -244,11 +306,14 @@ def run_line_search(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     square, fourth = tensor(case["square"]), tensor(case["fourth"])
     calls = 0
 
-    def closure(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def closure(x: Tensor) -> tuple[Tensor, Tensor]:
         nonlocal calls
         calls += 1
         if calls > 200:
-            raise RuntimeError("the closure was called 200 times in one step")
+            raise Unusable(
+                "一步里调用了 200 次闭包：循环停不下来。",
+                "The closure was called 200 times in one step: the loop doesn't end.",
+            )
         loss = (square * x**2 / 2 + fourth * x**4 / 4).sum()
         return loss, square * x + fourth * x**3
 
@@ -257,10 +322,11 @@ def run_line_search(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         calls = 0
         settings = [case[name] for name in ("lr", "shrink", "c")]
         result = answer["line_search_step"](closure, path[-1], *settings)
-        x, loss, rate = unpack(result, "line_search_step", "the point, the loss, the rate")
-        path.append(x)
-        losses.append(loss)
-        rates.append(rate)
+        zh, en = "三样东西：点、损失和学习率", "three things: the point, the loss and the rate"
+        x, loss, rate = several("line_search_step", result, 3, zh, en)
+        path.append(like("line_search_step", x, path[0], "x"))
+        losses.append(numbers("line_search_step", loss, (), "loss"))
+        rates.append(numbers("line_search_step", rate, (), "rate"))
         counts.append(calls)
     return {"calls": counts, "rate": rates, "loss": losses, "x": path}
 
@@ -292,9 +358,9 @@ def new_run(case: Case, seed: int) -> SimpleNamespace:
     )
 
 
-def train(run: Any, case: Case, epochs: int) -> list[torch.Tensor]:
-    """Train in place, with noise in the gradient and a rate that falls; return each epoch's w."""
-    curvature, path = tensor(case["curvature"]), []
+def train(run: Any, case: Case, epochs: int) -> list[Tensor]:
+    """Train in place, with noise in the gradient and a rate that falls; return w as it goes."""
+    curvature, path = tensor(case["curvature"]), [run.w.clone()]
     for _ in range(epochs):
         noise = torch.randn(run.w.shape, generator=run.generator, dtype=torch.float64)
         run.velocity.mul_(case["rho"]).add_(curvature * run.w + noise)
@@ -306,10 +372,26 @@ def train(run: Any, case: Case, epochs: int) -> list[torch.Tensor]:
     return path
 
 
+def intact(run: Any, whole: Any) -> None:
+    """Say what of a run cannot be trained with after loading."""
+    for part in ("w", "velocity", "rate", "epoch", "generator"):
+        value, right = getattr(run, part, None), getattr(whole, part)
+        kind = (int, float) if part in ("rate", "epoch") else type(right)
+        shaped = getattr(value, "shape", None) == getattr(right, "shape", None)
+        if not isinstance(value, kind) or not shaped:
+            (got_zh, got_en), name = described(value), type(right).__name__
+            raise Unusable(
+                f"load_run 之后，run.{part} 不再是原来那样的 {name}，而是{got_zh}。",
+                f"After load_run, run.{part} is no longer such a {name} as it was, but {got_en}.",
+            )
+
+
 def run_resume(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     whole = new_run(case, case["seed"])
     train(whole, case, 25)
     saved = answer["save_run"](whole)
+    if saved is None:
+        raise unusable("save_run", saved, "一份存档", "what is saved")
     uninterrupted = train(whole, case, STEPS)
     trace = {"w, not interrupted": uninterrupted}
     # Resumed twice from the same save: the first must not use it up.
@@ -317,6 +399,7 @@ def run_resume(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
         run = new_run(case, case["seed"] + 1)
         train(run, case, before)
         answer["load_run"](run, saved)
+        intact(run, whole)
         trace[name] = train(run, case, STEPS)
     return trace
 
@@ -329,6 +412,7 @@ QUESTIONS = [
         ("multistep",),
         milestones,
         run_multistep,
+        counts="index",
     ),
     Question(
         "warm-up",
@@ -361,6 +445,7 @@ QUESTIONS = [
         ("clip_by_norm",),
         gradients,
         run_clip,
+        counts="index",
     ),
     Question(
         "decay",
@@ -377,6 +462,7 @@ QUESTIONS = [
         ("line_search_step",),
         valleys,
         run_line_search,
+        counts="index",
     ),
     Question(
         "resume",

@@ -308,7 +308,7 @@ MISTAKES = {
         Mistake(
             "forward difference",
             {
-                "zh": "这是向前的差商，误差与 h 成正比。中心差商在两边各取一点，误差与 h 的平方成正比。",
+                "zh": "这是向前的差分，误差与 h 成正比。中心差分在两边各取一点，误差与 h 的平方成正比。",
                 "en": "this is the forward difference, whose error is proportional to h. The central one takes a point on either side, and its error goes with the square of h.",
             },
             {"numerical_gradient": forward_difference},
@@ -332,7 +332,7 @@ MISTAKES = {
         Mistake(
             "not put back",
             {
-                "zh": "你在 x 里就地改动，之后没有改回来：后面的差商在别的点上求，调用者的 x 也变了。请在副本上改动。",
+                "zh": "你在 x 里就地改动，之后没有改回来：后面的差分在别的点上求，调用者的 x 也变了。请在副本上改动。",
                 "en": "you move numbers in x itself and don't put them back. Later differences are taken at another point, and the caller's x has changed. Move a copy.",
             },
             {"numerical_gradient": not_put_back},

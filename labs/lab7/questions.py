@@ -1,33 +1,82 @@
 """Lab 7, autograd: the inputs of its questions, and how an answer runs on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from nndl.checking.question import Case, Question
+from nndl.checking.question import Case, Question, Unusable, as_trace
 
 STEPS = 55
 
 
-def number(values: Any) -> torch.Tensor:
+def number(values: Any) -> Tensor:
     """A tensor of its own, so that no answer can change a case."""
     return torch.tensor(values, dtype=torch.float64)
 
 
 def own(result: Any) -> Any:
     """A copy of a tensor that was returned: what happens to it later doesn't count."""
-    return result.clone() if isinstance(result, torch.Tensor) else result
+    return result.clone() if isinstance(result, Tensor) else result
 
 
-def listed(name: str, result: Any) -> list[Any]:
-    """What a function returned as a list, or say that it should be one."""
+# What an answer returned, if it can be used.
+
+
+def described(value: Any) -> tuple[str, str]:
+    """Say what a value is, in Chinese and in English."""
+    if value is None:
+        return "None（是不是忘了 return？）", "None (is a return missing?)"
+    if "complex" in str(getattr(value, "dtype", "")):
+        return "复数", "complex numbers"
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        return f"形状为 {tuple(value.shape)} 的张量", f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (bool, int, float, np.number, Tensor, np.ndarray)):
+        return "一个数", "a number"
+    kind = type(value).__name__
+    if isinstance(value, (tuple, list, dict)):
+        return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
+    return f"{kind} 类型的值", f"a value of type {kind}"
+
+
+def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
+    """Return the error that says what a function returned, and what it should."""
+    returned, as_part = (f"返回的 {part} 应是", f" as {part}") if part else ("应返回", "")
+    got_zh, got_en = described(value)
+    return Unusable(
+        f"{function} {returned}{zh}，得到的是{got_zh}。",
+        f"{function} must return {en}{as_part}, got {got_en}.",
+    )
+
+
+def a_tensor(shape: Sequence[int]) -> tuple[str, str]:
+    """Name what has this shape."""
+    if not len(shape):
+        return "一个数", "a number"
+    return f"形状为 {tuple(shape)} 的张量", f"a tensor of shape {tuple(shape)}"
+
+
+def numbers(function: str, value: Any, shape: Sequence[int] | None = None, part: str = "") -> Any:
+    """Return what a function returned, or a part of it, if it is numbers (of that shape)."""
     try:
-        return list(result)
-    except TypeError:
-        raise TypeError(f"{name} must return a list, got {type(result).__name__}") from None
+        found = as_trace({"": value})[""].shape
+    except (TypeError, ValueError):  # no numbers, or lists of different lengths
+        found = None
+    if found is not None and (shape is None or tuple(shape) == found):
+        return value
+    anything = "一个张量或一列数", "a tensor or a list of numbers"
+    raise unusable(function, value, *(anything if shape is None else a_tensor(shape)), part)
+
+
+def listed(function: str, value: Any) -> list[Any]:
+    """Return what a function returned as a list, if it is one, a tuple or something like it."""
+    if isinstance(value, (str, Mapping, set)) or not hasattr(value, "__iter__"):
+        raise unusable(function, value, "一个列表", "a list")
+    if isinstance(value, (Tensor, np.ndarray)) and not value.ndim:
+        raise unusable(function, value, "一个列表", "a list")
+    return list(value)
 
 
 # 1: requires_grad
@@ -55,8 +104,12 @@ def programs(rng: np.random.Generator) -> list[Case]:
 
 
 def run_switches(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
-    result = answer["switches"](list(case["leaves"]), case["operations"])
-    return {"switches": [int(bool(switch)) for switch in listed("switches", result)]}
+    result = listed("switches", answer["switches"](list(case["leaves"]), case["operations"]))
+    for i, switch in enumerate(result):
+        if not isinstance(switch, (bool, int, np.bool_)):
+            (zh, en), part = ("True 或 False", "True or False"), f"switches[{i}]"
+            raise unusable("switches", switch, zh, en, part)
+    return {"switches": [int(bool(switch)) for switch in result]}
 
 
 # 2: freezing
@@ -71,7 +124,7 @@ class Net(nn.Module):
         self.middle = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.Tanh())
         self.head = nn.Linear(width, outputs)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Go through the parts in turn."""
         return self.head(self.middle(self.base(x)))
 
@@ -98,6 +151,9 @@ def run_freeze(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     if case["before"]:
         model.middle[0].bias.requires_grad_(False)
     chosen = listed("freeze", answer["freeze"](model, getattr(model, case["part"])))
+    for i, p in enumerate(chosen):
+        if not isinstance(p, nn.Parameter):
+            raise unusable("freeze", p, "一个参数", "a parameter", f"list[{i}]")
     returned = [any(p is other for other in chosen) for p in parameters]
     trace: dict[str, Any] = {
         "switches": [int(p.requires_grad) for p in parameters],
@@ -149,11 +205,19 @@ def bends(rng: np.random.Generator) -> list[Case]:
 
 
 def run_softplus(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
+    function = answer["Softplus"]
+    if not isinstance(function, type) or not issubclass(function, torch.autograd.Function):
+        raise Unusable(
+            "Softplus 应是 torch.autograd.Function 的子类。",
+            "Softplus must be a subclass of torch.autograd.Function.",
+        )
     x, factors = number(case["start"]), number(case["factors"])
     trace: dict[str, Any] = {"y": [], "first": [], "second": []}
     for _ in range(STEPS):
         x = x.detach().requires_grad_()
-        y = answer["Softplus"].apply(x, case["beta"])
+        y = function.apply(x, case["beta"])
+        if not isinstance(y, Tensor) or y.shape != x.shape:
+            raise unusable("forward", y, *a_tensor(x.shape))
         total = (factors * x * y).sum()
         (first,) = torch.autograd.grad(total, x, create_graph=True)
         (second,) = torch.autograd.grad(first.sum(), x)
@@ -181,13 +245,14 @@ def places(rng: np.random.Generator) -> list[Case]:
 def run_numerical(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     factors = number(case["factors"])
 
-    def f(x: torch.Tensor) -> torch.Tensor:
+    def f(x: Tensor) -> Tensor:
         return (factors * x**4).sum() / 4 + x.sum() ** 2 / 2
 
     trace: dict[str, Any] = {"gradient": [], "x": []}
     for point in case["points"]:
         x = number(point)
-        trace["gradient"].append(own(answer["numerical_gradient"](f, x, case["h"])))
+        gradient = answer["numerical_gradient"](f, x, case["h"])
+        trace["gradient"].append(own(numbers("numerical_gradient", gradient, x.shape)))
         trace["x"].append(x)  # where it was, unless the answer has moved it
     return trace
 
@@ -220,7 +285,12 @@ def run_order(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     parents = case["parents"]
     handed_out = [list(made_from) for made_from in parents]
     result = answer["backward_order"](handed_out, case["result"])
-    order = [int(node) for node in listed("backward_order", result)]
+    order = []
+    for i, node in enumerate(listed("backward_order", result)):
+        if not isinstance(node, (int, np.integer)):
+            zh, en = "整数，即节点的编号", "an integer (the number of a node)"
+            raise unusable("backward_order", node, zh, en, f"list[{i}]")
+        order.append(int(node))
     place: dict[int, int] = {}
     for position, node in enumerate(order):
         place.setdefault(node, position)
@@ -295,7 +365,17 @@ def run_backward(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     for kind, a, b in case["operations"]:
         values.append(OPERATIONS[kind](values[a], values[b]))
     answer["backward"](values[-1])
-    return {"grad": [float(value.grad) for value in reversed(values)]}  # the newest first
+    grads = []
+    for value in reversed(values):  # the newest first
+        try:
+            grads.append(float(value.grad))
+        except (TypeError, ValueError):
+            zh, en = described(value.grad)
+            raise Unusable(
+                f"每个值的 grad 应是一个数，放进去的是{zh}。",
+                f"The grad of each value must be a number, and holds {en}.",
+            ) from None
+    return {"grad": grads}
 
 
 # 7: broadcasting
@@ -319,7 +399,8 @@ def run_sum_to(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     trace: dict[str, Any] = {"gradient": [], "G": []}
     for received in case["gradients"]:
         G = number(received)  # noqa: N806 (its name in the lab)
-        trace["gradient"].append(own(answer["sum_to"](G, tuple(case["shape"]))))
+        result = answer["sum_to"](G, tuple(case["shape"]))
+        trace["gradient"].append(own(numbers("sum_to", result)))
         trace["G"].append(G)  # as it was, unless the answer has changed it
     return trace
 
@@ -347,13 +428,13 @@ class Kept(torch.autograd.Function):
     """Passes a tensor on, and counts its samples while they wait."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, count: dict[str, int]) -> torch.Tensor:
+    def forward(ctx: Any, x: Tensor, count: dict[str, int]) -> Tensor:
         """Count them in."""
         ctx.waiting = Waiting(count, len(x))
         return x.clone()
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+    def backward(ctx: Any, *grads: Tensor) -> Any:
         """Count them out."""
         ctx.waiting.over()
         return grads[0], None
@@ -382,13 +463,13 @@ def run_accumulate(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
     w, b = number(case["w"]).requires_grad_(), number(case["b"]).requires_grad_()
     counts: list[dict[str, int]] = []  # one for each step
 
-    def loss(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def loss(inputs: Tensor, targets: Tensor) -> Tensor:
         outputs = inputs @ w + b
         if outputs.requires_grad:
             outputs = Kept.apply(outputs, counts[-1])
         return ((outputs - targets) ** 2).mean()
 
-    trace: dict[str, Any] = {"w": [], "b": []}
+    trace: dict[str, Any] = {"w": [number(case["w"])], "b": [number(case["b"])]}
     for _ in range(STEPS):
         counts.append({"now": 0, "most": 0})
         inputs, targets = number(case["inputs"]), number(case["targets"])
@@ -399,7 +480,7 @@ def run_accumulate(answer: Mapping[str, Any], case: Case) -> Mapping[str, Any]:
                     p -= case["lr"] * p.grad
         trace["w"].append(w.detach().clone())
         trace["b"].append(b.detach().clone())
-    trace["kept"] = [count["most"] for count in counts]
+    trace["kept"] = [0, *(count["most"] for count in counts)]
     return trace
 
 
@@ -411,6 +492,7 @@ QUESTIONS = [
         ("switches",),
         programs,
         run_switches,
+        counts="index",
     ),
     Question(
         "freeze",
@@ -419,6 +501,7 @@ QUESTIONS = [
         ("freeze",),
         networks,
         run_freeze,
+        counts="index",
     ),
     Question(
         "softplus",
@@ -431,10 +514,11 @@ QUESTIONS = [
     Question(
         "numerical",
         10,
-        {"zh": "中心差商", "en": "Central differences"},
+        {"zh": "中心差分", "en": "Central differences"},
         ("numerical_gradient",),
         places,
         run_numerical,
+        counts="index",
     ),
     Question(
         "order",
@@ -443,6 +527,7 @@ QUESTIONS = [
         ("backward_order",),
         graphs,
         run_order,
+        counts="index",
     ),
     Question(
         "backward",
@@ -451,6 +536,7 @@ QUESTIONS = [
         ("backward",),
         computations,
         run_backward,
+        counts="index",
     ),
     Question(
         "sum_to",
@@ -459,6 +545,7 @@ QUESTIONS = [
         ("sum_to",),
         repetitions,
         run_sum_to,
+        counts="index",
     ),
     Question(
         "accumulate",
