@@ -74,7 +74,7 @@ def test_the_two_readmes_are_in_step() -> None:
 
     english, chinese = skeleton(read("README.md")), skeleton(read("README.zh.md"))
     translated = {"command": "命令", "module": "模块"}
-    swapped = {"make lab EDITION=en": "make lab EDITION=zh"}
+    swapped = {"make lab EDITION=en": "make lab EDITION=zh", "--lang en": "--lang zh"}
     for a, b in zip(english, chinese, strict=True):
         expected = translated.get(a, a)
         for ours, theirs in swapped.items():
