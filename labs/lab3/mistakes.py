@@ -21,6 +21,11 @@ def averaged(x: Tensor, grad: Tensor, velocity: Tensor, lr: float, rho: float) -
     return x - lr * velocity, velocity
 
 
+def uphill(x: Tensor, grad: Tensor, velocity: Tensor, lr: float, rho: float) -> Any:
+    velocity = rho * velocity + grad
+    return x + lr * velocity, velocity
+
+
 def old_velocity(x: Tensor, grad: Tensor, velocity: Tensor, lr: float, rho: float) -> Any:
     return x - lr * velocity, rho * velocity + grad
 
@@ -132,6 +137,10 @@ def adam(kind: str) -> Mapping[str, Any]:
             return x - rate * m / (v.sqrt() + eps)
         if kind != "no correction":
             m, v = m / (1 - beta1**t), v / (1 - beta2**t)
+        if kind == "corrected kept":
+            state["m"], state["v"] = m, v
+        if kind == "no root":
+            return x - lr * m / (v + eps)
         move = lr * m / ((v + eps).sqrt() if kind == "epsilon inside" else v.sqrt() + eps)
         return x.sub_(move) if kind == "in place" else x - move
 
@@ -219,6 +228,14 @@ MISTAKES = {
                 "en": "the points are right, but the velocity that you were given is changed in place (by *= or add_, say), and the velocities already recorded change with it. Compute a new tensor and return that.",
             },
             {"momentum_step": velocity_in_place},
+        ),
+        Mistake(
+            "wrong sign",
+            {
+                "zh": "方向反了：这一步加到了点上，应当减去。速度是梯度的和，梯度指向上升的方向。",
+                "en": "the direction is wrong: the step is added to the point, and should be subtracted. The velocity is a sum of gradients, and a gradient points uphill.",
+            },
+            {"momentum_step": uphill},
         ),
     ],
     "unrolled": [
@@ -365,6 +382,22 @@ MISTAKES = {
                 "en": "the point that you were given is changed in place (by -= or sub_, say), and the points already recorded change with it. Compute a new tensor and return that.",
             },
             adam("in place"),
+        ),
+        Mistake(
+            "root forgotten",
+            {
+                "zh": "你除以的是二阶矩本身。分母是它的平方根加 epsilon：这样步长才与梯度的大小无关。",
+                "en": "you divide by the second moment itself. The denominator is its square root, plus epsilon: only then does the size of the gradient cancel.",
+            },
+            adam("no root"),
+        ),
+        Mistake(
+            "corrected moments kept",
+            {
+                "zh": "state 里留下的是修正过的矩，下一步又修正一遍。留给下一步的是没有修正的矩。",
+                "en": "state keeps the corrected moments, and they are corrected again in the next step. What is kept are the moments without correction.",
+            },
+            adam("corrected kept"),
         ),
     ],
     "parameters": [

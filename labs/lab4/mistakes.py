@@ -20,6 +20,14 @@ def newton_multiplied(gradient: Field, hessian: Field, start: Tensor, steps: int
     return points
 
 
+def newton_backwards(gradient: Field, hessian: Field, start: Tensor, steps: int) -> Any:
+    points = [start]
+    for _ in range(steps):
+        x = points[-1]
+        points.append(x + torch.linalg.solve(hessian(x), gradient(x)))
+    return points
+
+
 def newton_in_place(gradient: Field, hessian: Field, start: Tensor, steps: int) -> Any:
     x, points = start, [start]
     for _ in range(steps):
@@ -57,14 +65,19 @@ def classify_flat_is_up(hessian: Tensor, tolerance: float) -> str:
     return "maximum" if (eigenvalues <= tolerance).all() else "saddle"
 
 
-def rate(from_smallest: bool = False, by_thumb: bool = False) -> Any:
+def rate(
+    from_smallest: bool = False,
+    by_thumb: bool = False,
+    anywhere: bool = False,
+    with_rho: bool = True,
+) -> Any:
     """The limit of the rate with a mistake built in."""
 
     def largest_rate(hessian: Tensor, rho: float) -> float:
         eigenvalues = torch.linalg.eigvalsh(hessian).tolist()
-        if min(eigenvalues) <= 0:
+        if min(eigenvalues) <= 0 and not anywhere:
             return 0.0
-        factor = 1 - rho if by_thumb else 1 + rho
+        factor = 1 - rho if by_thumb else 1 + rho if with_rho else 1
         return 2 * factor / (min(eigenvalues) if from_smallest else max(eigenvalues))
 
     return {"largest_rate": largest_rate}
@@ -86,9 +99,23 @@ def escape_at_full_speed(offset: float, curvature: float, lr: float, rho: float,
     return growth, first_power(offset, growth, limit)
 
 
+def escape_one_side(offset: float, curvature: float, lr: float, rho: float, limit: int) -> Any:
+    b = 1 + rho - lr * curvature
+    before = u = offset
+    growth, steps = (b + math.sqrt(b**2 - 4 * rho)) / 2, 0
+    while steps <= limit and u <= 1:
+        before, u, steps = u, u + rho * (u - before) - lr * curvature * u, steps + 1
+    return growth, steps if u > 1 and steps <= limit else None
+
+
 def leaves_but_not_nan(points: Tensor, low: Tensor, high: Tensor) -> int | None:
     outside = ((points < low) | (points > high)).any(dim=1)
     return int(outside.int().argmax()) if outside.any() else None
+
+
+def border_left_out(points: Tensor, low: Tensor, high: Tensor) -> int | None:
+    inside = ((low < points) & (points < high)).all(dim=1)
+    return None if inside.all() else int((~inside).int().argmax())
 
 
 def leaves_at_0(points: Tensor, low: Tensor, high: Tensor) -> int:
@@ -97,7 +124,10 @@ def leaves_at_0(points: Tensor, low: Tensor, high: Tensor) -> int:
 
 
 def race_with(
-    shared_start: bool = False, to_origin: bool = False, one_rule: bool = False
+    shared_start: bool = False,
+    to_origin: bool = False,
+    one_rule: bool = False,
+    last_first: bool = False,
 ) -> Mapping[str, Any]:
     """The race with a mistake built in."""
 
@@ -111,7 +141,7 @@ def race_with(
                 update(x, gradient(x))
             distance = (x if to_origin else x - goal).norm().item()
             distances[name] = distance if math.isfinite(distance) else math.inf
-        return sorted(distances.items(), key=lambda pair: pair[1])
+        return sorted(distances.items(), key=lambda pair: pair[1], reverse=last_first)
 
     return {"race": race}
 
@@ -171,6 +201,14 @@ MISTAKES = {
             },
             {"newton": newton_frozen},
         ),
+        Mistake(
+            "step the wrong way",
+            {
+                "zh": "这一步加到了点上，应当减去：解出的 p 满足 H p = g，下一个点是 x - p。",
+                "en": "the step is added to the point, and should be subtracted: p solves H p = g, and the next point is x - p.",
+            },
+            {"newton": newton_backwards},
+        ),
     ],
     "classify": [
         Mistake(
@@ -215,6 +253,22 @@ MISTAKES = {
             },
             rate(by_thumb=True),
         ),
+        Mistake(
+            "negative eigenvalues overlooked",
+            {
+                "zh": "有的特征值是负的，你仍然给出了一个学习率。沿那个方向，学习率再小也会发散，应返回 0。",
+                "en": "some eigenvalue is negative, and you give a rate all the same. Along that direction any rate diverges, however small: return 0.",
+            },
+            rate(anywhere=True),
+        ),
+        Mistake(
+            "rho overlooked",
+            {
+                "zh": "这是梯度下降的上限，没有用到 rho。动量法的上限要大一些：2 换成 2 (1 + rho)。",
+                "en": "this is the limit of gradient descent, and rho has no part in it. That of momentum is larger, with 2 (1 + rho) in place of 2.",
+            },
+            rate(with_rho=False),
+        ),
     ],
     "escape": [
         Mistake(
@@ -239,6 +293,14 @@ MISTAKES = {
             },
             {"escape": escape_at_full_speed},
         ),
+        Mistake(
+            "only one side",
+            {
+                "zh": "从负的一侧离开的，你没有看见：要比较的是 u 的绝对值。",
+                "en": "you don't see a path that leaves on the negative side: it is the absolute value of u that counts.",
+            },
+            {"escape": escape_one_side},
+        ),
     ],
     "leaves": [
         Mistake(
@@ -261,6 +323,14 @@ MISTAKES = {
                 "returns 0, as for a path that starts outside: look first whether anything is True.",
             },
             {"leaves_at": leaves_at_0},
+        ),
+        Mistake(
+            "border left out",
+            {
+                "zh": "正好在边界上的点，你算成了视野之外。边界属于视野：比较时要用小于等于。",
+                "en": "a point exactly on the border counts as outside in your answer. The border belongs to the view: compare with less than or equal.",
+            },
+            {"leaves_at": border_left_out},
         ),
     ],
     "race": [
@@ -291,6 +361,14 @@ MISTAKES = {
                 "velocity, its count of steps. Make one for each runner, before the loop.",
             },
             race_with(one_rule=True),
+        ),
+        Mistake(
+            "furthest first",
+            {
+                "zh": "名次倒过来了：最近的应当排在最前面。",
+                "en": "the ranking is upside down: the nearest comes first.",
+            },
+            race_with(last_first=True),
         ),
     ],
     "frames": [

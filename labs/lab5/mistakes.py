@@ -118,6 +118,16 @@ def zeros_for_none(opt: Any, set_to_none: bool = True) -> None:
         p.grad = None if set_to_none else torch.zeros_like(p)
 
 
+def zeros_where_none(opt: Any, set_to_none: bool = True) -> None:
+    for p in every(opt):
+        if set_to_none:
+            p.grad = None
+        elif p.grad is None:
+            p.grad = torch.zeros_like(p)
+        else:
+            p.grad.zero_()
+
+
 def zeros_then_none(opt: Any, set_to_none: bool = True) -> None:
     for p in every(opt):
         if p.grad is not None:
@@ -475,10 +485,10 @@ MISTAKES = {
             {"zero_grad": new_zeros},
         ),
         Mistake(
-            "zeros for None",
+            "new zeros for all",
             {
-                "zh": "本来没有梯度的参数，现在有了全 0 的梯度。None 和 0 不是一回事：梯度为 0 的参数照样被动量和衰减带着走。",
-                "en": "parameters without a gradient have got one of zeros. None and zero are not the same: with a gradient of 0, momentum and decay still move a parameter.",
+                "zh": "每个参数都得到了一个新的全 0 张量：拿着旧梯度的人看到的还是旧的值，本来没有梯度的也有了梯度。要就地填 0，None 仍是 None。",
+                "en": "every parameter gets a new tensor of zeros: whoever holds the old gradient still sees the old values, and a parameter without one has got one. Fill in place, and leave None as it is.",
             },
             {"zero_grad": zeros_for_none},
         ),
@@ -497,6 +507,14 @@ MISTAKES = {
                 "en": "it is the parameter that is set to zero, and not its gradient.",
             },
             {"zero_grad": parameter_cleared},
+        ),
+        Mistake(
+            "zeros for None",
+            {
+                "zh": "本来没有梯度的参数，现在有了全 0 的梯度。None 和 0 不是一回事：梯度为 0 的参数照样被动量和衰减带着走。",
+                "en": "parameters without a gradient have got one of zeros. None and zero are not the same: with a gradient of 0, momentum and decay still move a parameter.",
+            },
+            {"zero_grad": zeros_where_none},
         ),
     ],
     "momentum-step": [
