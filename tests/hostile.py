@@ -124,6 +124,21 @@ DISHONEST: dict[str, Callable[[Notebook], bytes]] = {
         "    h = json.dumps({'message': {'kind': ''}, 'arrays': []}).encode()\n"
         "    os.write(3, struct.pack('>I', len(h)) + h)\n    return x"
     ),
+    "answers forged in advance, then silence": last(
+        "import json, os, struct\n"
+        "def adam_step(x, *a):\n"
+        "    h = json.dumps({'message': {'kind': ''}, 'arrays': []}).encode()\n"
+        "    for _ in range(1000): os.write(3, struct.pack('>I', len(h)) + h)\n"
+        "    while True: pass"
+    ),
+    "a reply that is no text": last(
+        "import json, os, struct\n"
+        "def adam_step(x, *a):\n"
+        "    deep = '[' * 900 + ']' * 900\n"
+        '    m = \'{"kind": "raised", "line": true, "error": \' + deep + \'}\'\n'
+        "    h = ('{\"message\": ' + m + ', \"arrays\": []}').encode()\n"
+        "    os.write(3, struct.pack('>I', len(h)) + h)\n    return x"
+    ),
     "not a number": last("adam_step = lambda x, *a: x * float('nan')"),
     "infinite": last("adam_step = lambda x, *a: x + float('inf')"),
     "a text": last("adam_step = lambda x, *a: 'right'"),

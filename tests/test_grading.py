@@ -192,6 +192,18 @@ def test_a_frame_goes_there_and_back() -> None:
     assert back == {"n": [1, 2.5, "a"], "s": 2.0, "e": {}}
 
 
+def test_a_side_that_reads_nothing_does_not_stop_the_other() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        start = time.monotonic()
+        with pytest.raises(WireError, match="time is up"):
+            send(here, {}, {"x": np.zeros(10**6)}, start + 0.2)
+        assert time.monotonic() - start < 2
+        there.close()
+        with pytest.raises(WireError, match="broke"):
+            send(here, {}, {}, start + 5)
+
+
 def test_time_is_up() -> None:
     here, there = socket.socketpair()
     with here, there:

@@ -1,7 +1,7 @@
 """Grade one hand-in: run its answers behind the walls, and compare what comes out here."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -182,19 +182,23 @@ def _mark(key: QuestionKey, running: _Running, lang: str) -> Mark:
     )
 
 
-def _failure(reply: Mapping[str, Any], defines: Any) -> Failure | None:
+def _failure(reply: Mapping[str, Any], defines: Sequence[str]) -> Failure | None:
     """Read why there is no trace. The other side may have written anything into the reply."""
-    kind, name, line = reply.get("kind"), reply.get("name"), reply.get("line")
+    kind, line, said = reply.get("kind"), reply.get("line"), reply.get("said")
     if kind == "":
         return None
     if kind == "undefined":
-        return Failure("undefined", name=str(name) if name in defines else defines[0])
+        missing = [name for name in defines if name == reply.get("name")]
+        return Failure("undefined", name=(*missing, defines[0])[0])
     if kind == "empty":
         return Failure("empty", name=defines[0])
-    said = reply.get("said")
     if kind == "unusable" and isinstance(said, dict) and said.keys() == set(LANGUAGES):
-        return Failure("unusable", said={lang: str(text)[:SHOWN] for lang, text in said.items()})
+        return Failure("unusable", said={lang: _text(text) for lang, text in said.items()})
     if kind == "raised":
-        error = str(reply.get("error", ""))[:SHOWN]
-        return Failure("raised", error=error, line=line if type(line) is int else None)
+        line = line if type(line) is int else None
+        return Failure("raised", error=_text(reply.get("error")), line=line)
     return Failure("damaged")
+
+
+def _text(value: object) -> str:
+    return value[:SHOWN] if isinstance(value, str) else ""

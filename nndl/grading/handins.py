@@ -1,5 +1,6 @@
 """The hand-ins in a folder, as Canvas, Moodle, nbgrader or a person left them there."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 __all__ = ["HandIn", "find_handins", "read_bytes", "the_handin"]
 
 MAX_BYTES = 20 << 20
+MAX_NOTE = 100
 # Canvas: zhangwei_LATE_12345_67890_lab3-1.ipynb; the first number is the student's.
 _CANVAS = re.compile(r"^(?P<student>.+?)_(?P<late>LATE_)?(?P<id>\d+)_\d+_.+$")
 # Moodle: "Zhang Wei_12345_assignsubmission_file_", with the notebook inside.
@@ -106,13 +108,11 @@ def the_handin(folder: Path) -> HandIn:
 
 def _notebooks(folder: Path) -> Iterator[Path]:
     """List notebooks, without following links out of the folder."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.suffix == ".ipynb":
-            yield path
-        elif path.is_dir() and not path.is_symlink():
-            yield from _notebooks(path)
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.endswith(".ipynb") and not name.startswith("."):
+                yield Path(where, name)
 
 
 def _described(
@@ -131,7 +131,7 @@ def _described(
 def _when(path: Path) -> datetime:
     """Return what nbgrader noted, or else when the file was last changed."""
     note = path.with_name(_TIMESTAMP)
-    if note.is_file() and not note.is_symlink():
+    if note.is_file() and not note.is_symlink() and note.stat().st_size < MAX_NOTE:
         try:
             noted = datetime.fromisoformat(note.read_text("utf-8").strip().removesuffix(" UTC"))
         except ValueError:

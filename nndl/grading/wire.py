@@ -44,8 +44,20 @@ class Ended(WireError):
     kind = "ended"
 
 
-def send(to: socket.socket, message: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+def send(
+    to: socket.socket,
+    message: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    deadline: float = FOREVER,
+) -> None:
     """Send one frame.
+
+    Raises
+    ------
+    TimeUp
+        If the other side hasn't read it by the deadline: a pipe that nobody empties fills up.
+    Ended
+        If there is no other side.
 
     Examples
     --------
@@ -59,9 +71,17 @@ def send(to: socket.socket, message: Mapping[str, Any], arrays: Mapping[str, Arr
     plain = {name: _plain(array) for name, array in arrays.items()}
     listed = [[name, array.dtype.str, list(array.shape)] for name, array in plain.items()]
     header = json.dumps({"message": dict(message), "arrays": listed}).encode()
-    to.sendall(struct.pack(">I", len(header)) + header)
-    for array in plain.values():
-        to.sendall(array.tobytes())
+    parts = [struct.pack(">I", len(header)), header, *(array.tobytes() for array in plain.values())]
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeUp("time is up")
+    to.settimeout(None if remaining == FOREVER else remaining)
+    try:
+        to.sendall(b"".join(parts))
+    except TimeoutError:
+        raise TimeUp("time is up") from None
+    except OSError as error:
+        raise Ended(f"the connection broke: {error.strerror}") from None
 
 
 def receive(source: socket.socket, deadline: float) -> tuple[dict[str, Any], dict[str, Array]]:
