@@ -1,5 +1,6 @@
 """What a check says: passed, or where the answer left the right way, and why perhaps."""
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -13,6 +14,7 @@ __all__ = ["Failure", "Report"]
 
 ROWS = 3  # steps shown side by side
 NUMBERS = 4  # numbers shown of each
+_CODE = re.compile(r"`([^`\n]+)`")
 
 WORDS = {
     "zh": {
@@ -197,9 +199,11 @@ class Report:
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
-        color = "#0a6b4f" if self.passed else "#a33b00"
-        lines = [f'<strong style="color:{color}">{self._mark} {escape(self.headline())}</strong>']
-        lines += map(escape, self.reasons())
+        # The words take the notebook's own colour; this one is seen on light and on dark.
+        color = "#1f8a63" if self.passed else "#c75a1a"
+        mark = f'<span style="color:{color}">{self._mark}</span>'
+        lines = [f"<strong>{mark} {escape(self.headline())}</strong>"]
+        lines += [_CODE.sub(r"<code>\1</code>", escape(reason)) for reason in self.reasons()]
         parts = [f'<p style="margin:0 0 .3em">{line}</p>' for line in lines]
         rows = self.rows()
         if rows:
@@ -208,7 +212,8 @@ class Report:
                 "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
                 for row in rows
             )
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+            table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+            parts.append(f'<table style="margin:.3em 0">{table}</table>')
         box = f"border-left:3px solid {color};padding:.2em .8em"
         return f'<div style="{box}">{"".join(parts)}</div>'
 
