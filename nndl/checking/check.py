@@ -22,7 +22,13 @@ PUBLISHED = 0  # the seed of the cases that students see
 
 @cache
 def lab_key(lab: int, seed: int = PUBLISHED) -> Key:
-    """Return the key to a lab, made once for each seed."""
+    """Return the key to a lab, made once for each seed.
+
+    Examples
+    --------
+    >>> lab_key(3) is lab_key(3)
+    True
+    """
     return Key(read_lab(lab), seed)
 
 
@@ -42,6 +48,15 @@ def check(lab: int, lang: str, seed: int = PUBLISHED) -> Callable[..., Report]:
     ------
     ValueError
         If there is no such lab or language.
+
+    Examples
+    --------
+    >>> ask = check(3, "en")
+    >>> ask("memory", lambda rho, share: (1 / (1 - rho), 3))
+    ✗ Not yet: How far back a velocity remembers (5 points)
+      Case 1: `steps` differs from the right values.
+        step  yours  right
+              3      5
     """
     if lang not in LANGUAGES:
         raise ValueError(f"lang must be one of {LANGUAGES}, got {lang!r}")

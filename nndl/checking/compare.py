@@ -26,6 +26,11 @@ class Difference:
         The step (the index of the first dimension), or None where there is none.
     got, expected
         The arrays.
+
+    Examples
+    --------
+    >>> Difference("x", "missing", None, None, np.zeros(2)).kind
+    'missing'
     """
 
     quantity: str

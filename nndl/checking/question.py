@@ -58,6 +58,12 @@ class Mistake:
         What to say to someone whose numbers are those of this answer.
     answer
         The wrong functions by name, in place of the right ones.
+
+    Examples
+    --------
+    >>> hint = {"zh": "忘了除以 2。", "en": "The division by 2 is missing."}
+    >>> Mistake("not halved", hint, {"half": lambda x: x}).answer["half"](3.0)
+    3.0
     """
 
     name: str

@@ -92,6 +92,11 @@ class Failure:
         Where the numbers leave the right ones.
     mistake
         The known mistake that has the same numbers.
+
+    Examples
+    --------
+    >>> Failure("empty", case=1, name="adam_step").difference is None
+    True
     """
 
     kind: str
@@ -119,6 +124,15 @@ class Report:
         None if the answer passed.
     lang
         ``"zh"`` or ``"en"``.
+
+    Examples
+    --------
+    >>> question = Question("half", 10, {"zh": "一半", "en": "A half"}, ("half",), list, dict)
+    >>> Report(question, 4, None, "zh")
+    ✓ 通过：一半（10 分，4 个算例）
+    >>> Report(question, 4, Failure("time", case=2, seconds=5), "en")
+    ✗ Not yet: A half (10 points)
+      Case 2 was not done within 5 s. Is there a loop that never ends?
     """
 
     question: Question

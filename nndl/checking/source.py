@@ -40,6 +40,11 @@ class Cell:
     metadata
         ``lang`` of prose; ``question`` of an answer; ``written`` of a question that a person marks;
         ``tags``.
+
+    Examples
+    --------
+    >>> Cell("code", "x = 1", {"tags": ["setup"]}).question is None
+    True
     """
 
     kind: str
@@ -67,7 +72,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Lab:
-    """A lab: its cells, and its questions with the known mistakes."""
+    """A lab: its cells, and its questions with the known mistakes.
+
+    Examples
+    --------
+    >>> lab = read_lab(3)
+    >>> lab.number, lab.question("adam").points
+    (3, 20)
+    """
 
     number: int
     cells: tuple[Cell, ...]
@@ -116,6 +128,11 @@ def read_lab(number: int) -> Lab:
     ------
     ValueError
         If there is no such lab.
+
+    Examples
+    --------
+    >>> read_lab(3).title("zh")
+    '实验三　动量法、Nesterov 与 Adam'
     """
     import jupytext
 
@@ -132,7 +149,13 @@ def read_lab(number: int) -> Lab:
 
 
 def load_module(path: Path) -> ModuleType:
-    """Import a file of a lab under a name of its own."""
+    """Import a file of a lab under a name of its own.
+
+    Examples
+    --------
+    >>> load_module(labs_folder() / "lab3" / "questions.py").__name__
+    'nndl_lab3_questions'
+    """
     name = f"nndl_{path.parent.name}_{path.stem}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

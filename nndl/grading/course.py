@@ -35,6 +35,11 @@ class Course:
         ``"zh"`` or ``"en"``.
     path
         The file that it was read from.
+
+    Examples
+    --------
+    >>> Course("0" * 64, "en", Path("nndl-course.toml"))
+    Course(lang='en', path='nndl-course.toml')
     """
 
     secret: str
@@ -71,6 +76,14 @@ def init_course(folder: Path, lang: str) -> Course:
     ------
     ValueError
         If there is a secret already, no such folder or no such language.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     made = init_course(Path(folder), "en")
+    ...     made == find_course(Path(folder)) == read_course(made.path)
+    True
     """
     path = folder / FILE
     if lang not in LANGUAGES:
@@ -97,6 +110,13 @@ def read_course(path: Path) -> Course:
     ------
     ValueError
         If it cannot be read, or has no secret.
+
+    Examples
+    --------
+    >>> read_course(Path("nowhere.toml"))
+    Traceback (most recent call last):
+    ...
+    ValueError: nowhere.toml cannot be read: No such file or directory
     """
     try:
         content = tomllib.loads(path.read_text("utf-8"))
@@ -119,6 +139,13 @@ def find_course(start: Path) -> Course:
     ------
     ValueError
         If there is none.
+
+    Examples
+    --------
+    >>> find_course(Path("/"))
+    Traceback (most recent call last):
+    ...
+    ValueError: there is no nndl-course.toml in / or above it: run `nndl course init` in the...
     """
     start = start.resolve()
     for folder in (start, *start.parents):
@@ -131,7 +158,15 @@ def find_course(start: Path) -> Course:
 
 
 def would_be_committed(path: Path) -> bool:
-    """Whether git would take the file along: it lies in a work tree and is not ignored."""
+    """Whether git would take the file along: it lies in a work tree and is not ignored.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     would_be_committed(init_course(Path(folder), "en").path)
+    False
+    """
 
     def git(*arguments: str) -> int:
         command = ["git", "-C", str(path.parent), *arguments]

@@ -97,7 +97,28 @@ class _Running:
 
 
 def grade_content(task: Task, content: bytes, key: Key, sandbox: Sandbox) -> Result:
-    """Grade what somebody handed in. Whatever it is, there is a result."""
+    """Grade what somebody handed in. Whatever it is, there is a result.
+
+    Parameters
+    ----------
+    task
+        What is asked.
+    content
+        The bytes of a notebook, or any others.
+    key
+        The key to ``task.lab``, drawn from ``task.seed``.
+    sandbox
+        Where its code runs.
+
+    Examples
+    --------
+    >>> from nndl._labs import labs_folder
+    >>> from nndl.checking import lab_key
+    >>> with Sandbox(labs_folder() / "lab3" / "questions.py", "rlimits") as sandbox:
+    ...     result = grade_content(Task(3, 7, "rlimits"), b"42", lab_key(3, 7), sandbox)
+    >>> result.points, result.problem
+    (0, 'not a notebook')
+    """
     try:
         submission = read_submission(content)
     except SubmissionError as problem:
@@ -108,7 +129,14 @@ def grade_content(task: Task, content: bytes, key: Key, sandbox: Sandbox) -> Res
 
 
 def no_result(task: Task, lab: Lab, problem: str, lang: str | None = None) -> Result:
-    """Return the result of what cannot be graded: no points, and the reason."""
+    """Return the result of what cannot be graded: no points, and the reason.
+
+    Examples
+    --------
+    >>> from nndl.checking import read_lab
+    >>> no_result(Task(3, 7, "rlimits", "zh"), read_lab(3), "link").of
+    90
+    """
     questions = [q for q in lab.questions if task.only in (None, q.name)]
     marks = tuple(Mark(question.name, 0, question.points) for question in questions)
     return Result(task.lab, lang or task.lang, task.level, marks, problem=problem)
@@ -127,6 +155,17 @@ def grade(task: Task, submission: Submission, key: Key, sandbox: Sandbox) -> Res
         The key to ``task.lab``, drawn from ``task.seed``.
     sandbox
         Where its code runs.
+
+    Examples
+    --------
+    >>> from nndl._labs import labs_folder
+    >>> from nndl.checking import lab_key
+    >>> handed_in = Submission(3, "en", (Code(1, "memory = lambda rho, share: (0, 0)"),))
+    >>> task = Task(3, 7, "rlimits", only="memory")
+    >>> with Sandbox(labs_folder() / "lab3" / "questions.py", "rlimits") as sandbox:
+    ...     [mark] = grade(task, handed_in, lab_key(3, 7), sandbox).marks
+    >>> mark.points, mark.reasons
+    (0, ('Case 1: `total` differs from the right values.',))
     """
     lang = submission.lang or task.lang
     running = _Running(submission, key, sandbox)

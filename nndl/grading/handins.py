@@ -39,6 +39,11 @@ class HandIn:
         Whether Canvas has marked it as late.
     canvas_id, moodle_id
         The student's number there, or an empty text.
+
+    Examples
+    --------
+    >>> HandIn("nobody", None, "missing").flags
+    ()
     """
 
     student: str
@@ -66,6 +71,15 @@ def find_handins(folder: Path) -> list[HandIn]:
     ------
     ValueError
         If it is no folder, or nothing was handed in there.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "zhangwei_LATE_12345_67890_lab3.ipynb").write_bytes(b"{}")
+    ...     [handin] = find_handins(Path(folder))
+    >>> handin.student, handin.canvas_id, handin.marked_late
+    ('zhangwei', '12345', True)
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
@@ -97,7 +111,16 @@ def _in_file(path: Path) -> HandIn:
 
 
 def the_handin(folder: Path) -> HandIn:
-    """Return the hand-in of the one student to whom a folder belongs."""
+    """Return the hand-in of the one student to whom a folder belongs.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory(suffix="Li Hua_12345_assignsubmission_file_") as folder:
+    ...     handin = the_handin(Path(folder))
+    >>> handin.moodle_id, handin.problem
+    ('12345', 'missing')
+    """
     match = _MOODLE.match(folder.name)
     student, number = (match["student"], match["id"]) if match else (folder.name, "")
     notebooks = list(_notebooks(folder))
@@ -152,7 +175,13 @@ def _last(handins: Iterable[HandIn]) -> HandIn:
 
 
 def read_bytes(handin: HandIn) -> tuple[bytes, str]:
-    """Return what was handed in, and why it cannot be read (or an empty text)."""
+    """Return what was handed in, and why it cannot be read (or an empty text).
+
+    Examples
+    --------
+    >>> read_bytes(HandIn("nobody", None))
+    (b'', 'missing')
+    """
     if handin.problem or handin.path is None:
         return b"", handin.problem or "missing"
     try:

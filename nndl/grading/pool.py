@@ -16,7 +16,13 @@ __all__ = ["grade_here", "processors"]
 
 
 def processors() -> int:
-    """Return how many processors this process may use."""
+    """Return how many processors this process may use.
+
+    Examples
+    --------
+    >>> processors() >= 1
+    True
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -39,6 +45,11 @@ def grade_here(task: Task, paths: Mapping[str, Path], workers: int) -> Iterator[
     ------
     WorkerFailed
         If a worker doesn't start.
+
+    Examples
+    --------
+    >>> list(grade_here(Task(3, 7, "rlimits"), {}, workers=2))
+    []
     """
     workers = max(1, min(workers, len(paths)))
     questions = labs_folder() / f"lab{task.lab}" / "questions.py"

@@ -21,6 +21,11 @@ class Task:
         The language for hand-ins that don't say theirs.
     only
         The one question to be graded, or None for all.
+
+    Examples
+    --------
+    >>> Task(lab=3, seed=12345, level="bubblewrap").only is None
+    True
     """
 
     lab: int
