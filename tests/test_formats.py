@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import zipfile
 from collections.abc import Mapping
 from inspect import getsource
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from nndl.checking import lab_numbers, read_lab
+from nndl.checking import lab_numbers, read_lab, release
 from nndl.checking.source import LANGUAGES
 from nndl.grading.course import FILE, Course, init_course
 from nndl.grading.gradescope import autograder_zip, requirements, results_json
@@ -29,8 +30,9 @@ LAB = read_lab(3)
 SEED = 20_261_121
 POINTS = {question.name: question.points for question in LAB.questions}
 NUMBERS = lab_numbers()
-# nbgrader takes a second for each: all labs once, in one language or the other, and lab 3 in both.
-RELEASED = [(number, LANGUAGES[number % 2]) for number in NUMBERS] + [(3, "zh")]
+# nbgrader takes a second for each: a lab in one language or the other, and lab 3 in both (it is
+# graded in Chinese).
+RELEASED = [(number, LANGUAGES[number % 2]) for number in NUMBERS]
 Notebook = dict[str, Any]
 
 
@@ -94,15 +96,13 @@ def graders() -> Path:
     return python
 
 
-@pytest.fixture(scope="module")
-def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A course with the labs."""
-    folder = tmp_path_factory.mktemp("nbgrader")
-    for number, lang in RELEASED:
-        path = folder / "source" / f"lab{number}-{lang}" / f"lab{number}.ipynb"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(nbgrader_source(read_lab(number), lang, SEED)))
-    return folder
+def write_source(folder: Path, number: int, lang: str) -> str:
+    """Put a lab among the sources of an nbgrader course; return the assignment's name."""
+    name = f"lab{number}-{lang}"
+    path = folder / "source" / name / f"lab{number}.ipynb"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(nbgrader_source(read_lab(number), lang, SEED)))
+    return name
 
 
 # Runs with nbgrader's Python: its tools, in one process, on the course in this folder.
@@ -141,48 +141,42 @@ def nbgrader(python: Path, course: Path, *arguments: str) -> dict[str, Any]:
     return json.loads((course / "done.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def released(graders: Path, course: Path) -> Path:
-    names = [f"lab{number}-{lang}" for number, lang in RELEASED]
-    assert nbgrader(graders, course, "generate", *names)["failed"] == {}
-    return course / "release"
+def test_nbgrader_releases_labs_without_their_solutions(graders: Path, tmp_path: Path) -> None:
+    names = [write_source(tmp_path, number, lang) for number, lang in RELEASED]
+    assert nbgrader(graders, tmp_path, "generate", *names)["failed"] == {}
+    for name, (number, _) in zip(names, RELEASED, strict=True):
+        lab = read_lab(number)
+        path = tmp_path / "release" / name / f"lab{number}.ipynb"
+        notebook = json.loads(path.read_text("utf-8"))
+        text = "\n".join("".join(cell["source"]) for cell in notebook["cells"])
+        for gone in ("BEGIN SOLUTION", "HIDDEN TESTS", str(SEED)):
+            assert gone not in text, name
+        for cell in lab.cells:
+            if "rubric" in cell.metadata:
+                assert cell.source not in text, name
+        assert text.count("raise NotImplementedError") >= len(lab.questions)
+        assert sum(points(notebook).values()) == 100
 
 
-@pytest.mark.parametrize(("number", "lang"), RELEASED)
-def test_nbgrader_releases_a_lab_without_its_solutions(
-    released: Path, number: int, lang: str
-) -> None:
-    lab = read_lab(number)
-    path = released / f"lab{number}-{lang}" / f"lab{number}.ipynb"
-    notebook = json.loads(path.read_text("utf-8"))
-    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"])
-    for gone in ("BEGIN SOLUTION", "HIDDEN TESTS", str(SEED)):
-        assert gone not in text
-    for cell in lab.cells:
-        if "rubric" in cell.metadata:
-            assert cell.source not in text
-    assert text.count("raise NotImplementedError") >= len(lab.questions)
-    assert sum(points(notebook).values()) == 100
-
-
-def test_nbgrader_marks_as_expected(graders: Path, course: Path, released: Path) -> None:
-    asked = {f"lab3-zh:{name}": answers for name, answers in HANDINS.items()}
-    for name, answers in asked.items():
-        assignment, _, student = name.partition(":")
-        blank = json.loads((released / assignment / "lab3.ipynb").read_text("utf-8"))
-        path = course / "submitted" / student / assignment / "lab3.ipynb"
+def test_nbgrader_marks_as_expected(graders: Path, tmp_path: Path) -> None:
+    name = write_source(tmp_path, 3, "zh")
+    assert nbgrader(graders, tmp_path, "generate", name)["failed"] == {}
+    blank = json.loads((tmp_path / "release" / name / "lab3.ipynb").read_text("utf-8"))
+    for student, answers in HANDINS.items():
+        path = tmp_path / "submitted" / student / name / "lab3.ipynb"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(filled(blank, answers)))
-    done = nbgrader(graders, course, "autograde", *asked)
+    asked = [f"{name}:{student}" for student in HANDINS]
+    done = nbgrader(graders, tmp_path, "autograde", *asked)
     assert done["failed"] == {}
     full = {f"test-{name}": float(of) for name, of in POINTS.items()}
     none = dict.fromkeys(full, 0.0)
     expected = {"solved": full, "empty": none, "mistaken": {**full, "test-momentum": 0.0}}
-    for name, grades in done["grades"].items():
+    for handin, grades in done["grades"].items():
         assert grades.pop("written-why-correct") == 0  # until a person marks it
-        assert grades == expected[name.partition(":")[2]], name
+        assert grades == expected[handin.partition(":")[2]], handin
     # The reason stands in the notebook that the student gets back.
-    graded = (course / "autograded" / "mistaken" / "lab3-zh" / "lab3.ipynb").read_text("utf-8")
+    graded = (tmp_path / "autograded" / "mistaken" / name / "lab3.ipynb").read_text("utf-8")
     assert MISTAKE.hint["zh"] in json.dumps(json.loads(graded), ensure_ascii=False)
 
 
@@ -400,3 +394,25 @@ def test_there_are_results_when_nothing_works(autograder: Path) -> None:
     results, _ = run_autograder(autograder)
     assert results["score"] == 0
     assert PROBLEMS["grader"]["en"] in results["output"]
+
+
+@pytest.mark.parametrize("handed_in", ["mistaken", "nothing"])
+def test_gradescope_grades_a_hand_in(autograder: Path, handed_in: str) -> None:
+    if best_level() != "bubblewrap":
+        not_here("bubblewrap does not work here, so Gradescope's script is not tried with it")
+    (autograder / "venv").symlink_to(sys.prefix)
+    path = autograder / "submission" / "my lab.ipynb"
+    if handed_in == "mistaken":
+        path.write_text(json.dumps(filled(release(LAB, "zh"), HANDINS["mistaken"])))
+    results, said = run_autograder(autograder)
+    if handed_in == "mistaken":
+        titles = {question.name: question.title["zh"] for question in LAB.questions}
+        assert scored(results) == {
+            titles[name]: (0 if name == "momentum" else of, of) for name, of in POINTS.items()
+        }
+        (momentum,) = [row for row in results["tests"] if row["name"] == titles["momentum"]]
+        assert MISTAKE.hint["zh"] in momentum["output"]
+        assert "Nothing to be looked at." in said
+    else:
+        assert results["score"] == 0
+        assert PROBLEMS["missing"]["en"] in results["output"]

@@ -87,7 +87,7 @@ mkdir -p "$root/results"
 cp "$root/source/failed.json" "$results"
 cd "$root/source" || exit 0
 "$python" -m nndl.cli grade "$root/submission" --lab {lab} --level {level} \\
-  --course "$root/source/{secret}" --out "$root/graded" --gradescope "$results"
+  --course "$root/source/{secret}" --gradescope "$results"
 "$python" - "$results" <<'END'
 import json, sys
 with open(sys.argv[1], encoding="utf-8") as file:
