@@ -79,13 +79,16 @@ def rates(wrong: str) -> Any:
         s = squares[0] if wrong == "begins with the first square" else torch.zeros_like(squares[0])
         average = []
         for square in squares:
-            s = beta * s + (1 - beta) * square
+            old = 1 - beta if wrong == "betas swapped" else beta
+            s = old * s + (1 - old) * square
             average.append(s)
         mean = torch.stack(average)
         if wrong == "before the step":
             first = torch.zeros_like(squares[:1])
             total, mean = torch.cat([first, total[:-1]]), torch.cat([first, mean[:-1]])
         size = gradients.abs() if wrong == "length of the step" else 1
+        if wrong == "epsilon inside":
+            return lr / (total + eps).sqrt(), lr / (mean + eps).sqrt()
         return lr * size / (total.sqrt() + eps), lr * size / (mean.sqrt() + eps)
 
     return {"effective_rates": effective_rates}
@@ -141,7 +144,10 @@ def optimizer(wrong: str) -> Any:
                 s = self.beta * s + (1 - self.beta) * grad**2
                 if wrong != "state not kept":
                     self.state[key] = s
-                self.params[name] = x - self.lr * grad / (s.sqrt() + self.eps)
+                root = s.sqrt() + self.eps
+                if wrong == "epsilon inside":
+                    root = (s + self.eps).sqrt()
+                self.params[name] = x - self.lr * grad / root
 
     return {"RMSprop": RMSprop}
 
@@ -367,6 +373,22 @@ MISTAKES = {
             },
             rates("begins with the first square"),
         ),
+        Mistake(
+            "epsilon inside the root",
+            {
+                "zh": "ε 加在了根号里面。应当先开方，再加 ε。",
+                "en": "epsilon is under the root. Take the root first, then add epsilon.",
+            },
+            rates("epsilon inside"),
+        ),
+        Mistake(
+            "beta and 1 - beta swapped",
+            {
+                "zh": "β 和 1 - β 用反了。旧的平均值乘 β，新的平方乘 1 - β；β 越接近 1，记得越久。",
+                "en": "beta and 1 - beta are swapped. The old average is multiplied by beta, the new square by 1 - beta: the nearer beta is to 1, the longer the memory.",
+            },
+            rates("betas swapped"),
+        ),
     ],
     "memory": [
         Mistake(
@@ -466,6 +488,14 @@ MISTAKES = {
                 "en": "the parameters in the dictionary you were given never move: the new points aren't put back, or they go into a copy of the dictionary.",
             },
             optimizer("dictionary copied"),
+        ),
+        Mistake(
+            "epsilon inside the root",
+            {
+                "zh": "ε 加在了根号里面。应当先开方，再加 ε。",
+                "en": "epsilon is under the root. Take the root first, then add epsilon.",
+            },
+            optimizer("epsilon inside"),
         ),
     ],
     "arrival": [

@@ -92,6 +92,11 @@ def look_ahead_kept(x: Tensor, grad: Tensor, velocity: Tensor, lr: float, rho: f
     return x - lr * velocity, velocity
 
 
+def averaged_ahead(x: Tensor, grad: Tensor, velocity: Tensor, lr: float, rho: float) -> Any:
+    velocity = rho * velocity + (1 - rho) * grad
+    return x - lr * (grad + rho * velocity), velocity
+
+
 def gradient_left_out(x: Tensor, grad: Tensor, velocity: Tensor, lr: float, rho: float) -> Any:
     velocity = rho * velocity + grad
     return x - lr * rho * velocity, velocity
@@ -158,10 +163,12 @@ def adam_all(kind: str) -> Mapping[str, Any]:
             if index == 0 or kind == "counter per parameter":
                 state["t"] = state.get("t", 0) + 1
             own = state if kind == "state shared" else state.setdefault(name, {})
+            t = state["t"]
             m = own["m"] = beta1 * own.get("m", 0) + (1 - beta1) * grads[name]
             v = own["v"] = beta2 * own.get("v", 0) + (1 - beta2) * grads[name] ** 2
-            m, v = m / (1 - beta1 ** state["t"]), v / (1 - beta2 ** state["t"])
-            move = lr * m / (v.sqrt() + eps)
+            if kind != "no correction":
+                m, v = m / (1 - beta1**t), v / (1 - beta2**t)
+            move = lr * m / ((v + eps).sqrt() if kind == "epsilon inside" else v.sqrt() + eps)
             following[name] = x.sub_(move) if kind == "in place" else x - move
         return following
 
@@ -179,10 +186,13 @@ def amsgrad(kind: str) -> Mapping[str, Any]:
         v = state["v"] = beta2 * state.get("v", 0) + (1 - beta2) * grad**2
         if kind == "average replaced":
             v = state["v"] = state["largest"] = torch.maximum(state.get("largest", v), v)
-        v = v / (1 - beta2**t)
+        elif kind in ("epsilon inside", "no correction"):
+            v = state["largest"] = torch.maximum(state.get("largest", v), v)
+        if kind != "no correction":
+            m, v = m / (1 - beta1**t), v / (1 - beta2**t)
         if kind == "maximum after the correction":
             v = state["largest"] = torch.maximum(state.get("largest", v), v)
-        return x - lr * (m / (1 - beta1**t)) / (v.sqrt() + eps)
+        return x - lr * m / ((v + eps).sqrt() if kind == "epsilon inside" else v.sqrt() + eps)
 
     return {"amsgrad_step": amsgrad_step}
 
@@ -307,6 +317,14 @@ MISTAKES = {
             },
             {"nesterov_step": gradient_left_out},
         ),
+        Mistake(
+            "gradient scaled by 1 - rho",
+            {
+                "zh": "新的梯度乘了 1 - ρ，那是滑动平均。这里的速度是衰减的和，梯度前面没有系数。",
+                "en": "the new gradient is multiplied by 1 - rho, as in a moving average. The velocity here is a decaying sum: there is no factor before the gradient.",
+            },
+            {"nesterov_step": averaged_ahead},
+        ),
     ],
     "moments": [
         Mistake(
@@ -386,7 +404,7 @@ MISTAKES = {
         Mistake(
             "root forgotten",
             {
-                "zh": "你除以的是二阶矩本身。分母是它的平方根加 epsilon：这样步长才与梯度的大小无关。",
+                "zh": "你除以的是二阶矩本身。分母是它的平方根加 ε：这样步长才与梯度的大小无关。",
                 "en": "you divide by the second moment itself. The denominator is its square root, plus epsilon: only then does the size of the gradient cancel.",
             },
             adam("no root"),
@@ -425,6 +443,22 @@ MISTAKES = {
             },
             adam_all("in place"),
         ),
+        Mistake(
+            "bias correction forgotten",
+            {
+                "zh": "没有做偏差修正。两个矩从 0 开始，头几步都偏小：要各自除以 1 减去 β 的 t 次方。",
+                "en": "the bias correction is missing. Both moments start at 0 and are too small at first: divide each by 1 minus its beta to the power t.",
+            },
+            adam_all("no correction"),
+        ),
+        Mistake(
+            "epsilon inside the root",
+            {
+                "zh": "ε 加在了根号里面。应当先开方，再加 ε。",
+                "en": "epsilon is inside the root. Take the root first, and add epsilon then.",
+            },
+            adam_all("epsilon inside"),
+        ),
     ],
     "amsgrad": [
         Mistake(
@@ -450,6 +484,22 @@ MISTAKES = {
                 "en": "the maximum is put back into v, and the next average starts from it. Keep the two apart: v goes on as in Adam, and may fall.",
             },
             amsgrad("average replaced"),
+        ),
+        Mistake(
+            "bias correction forgotten",
+            {
+                "zh": "没有做偏差修正。两个矩从 0 开始，头几步都偏小：要各自除以 1 减去 β 的 t 次方。",
+                "en": "the bias correction is missing. Both moments start at 0 and are too small at first: divide each by 1 minus its beta to the power t.",
+            },
+            amsgrad("no correction"),
+        ),
+        Mistake(
+            "epsilon inside the root",
+            {
+                "zh": "ε 加在了根号里面。应当先开方，再加 ε。",
+                "en": "epsilon is inside the root. Take the root first, and add epsilon then.",
+            },
+            amsgrad("epsilon inside"),
         ),
     ],
 }

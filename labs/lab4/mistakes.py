@@ -264,7 +264,7 @@ MISTAKES = {
         Mistake(
             "rho overlooked",
             {
-                "zh": "这是梯度下降的上限，没有用到 rho。动量法的上限要大一些：2 换成 2 (1 + rho)。",
+                "zh": "这是梯度下降的上限，没有用到 ρ。动量法的上限要大一些：2 换成 2(1 + ρ)。",
                 "en": "this is the limit of gradient descent, and rho has no part in it. That of momentum is larger, with 2 (1 + rho) in place of 2.",
             },
             rate(with_rho=False),

@@ -90,8 +90,10 @@ def adam(
     without_rate: bool = False,
     after: bool = False,
     in_place: bool = False,
+    corrected: bool = True,
+    epsilon_inside: bool = False,
 ) -> Any:
-    """Adam with a mistake in its weight decay."""
+    """Adam with a mistake in it, or in its weight decay."""
 
     def adam_step(
         w: Tensor,
@@ -112,7 +114,9 @@ def adam(
         t = state["t"] = state.get("t", 0) + 1
         m = state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * grad
         v = state["v"] = beta2 * state.get("v", 0) + (1 - beta2) * grad**2
-        step = lr * (m / (1 - beta1**t)) / ((v / (1 - beta2**t)).sqrt() + eps)
+        if corrected:
+            m, v = m / (1 - beta1**t), v / (1 - beta2**t)
+        step = lr * m / ((v + eps).sqrt() if epsilon_inside else v.sqrt() + eps)
         if in_place:
             return w.mul_(shrink).sub_(step)
         return shrink * (w - step) if after else shrink * w - step
@@ -302,6 +306,22 @@ MISTAKES = {
                 "en": "the w that was handed in is changed in place, and so all points recorded before, the start among them, become the last one. Return a new tensor.",
             },
             adam(in_place=True),
+        ),
+        Mistake(
+            "bias correction forgotten",
+            {
+                "zh": "没有做偏差修正。两个矩从 0 开始，头几步都偏小：要各自除以 1 减去 β 的 t 次方。",
+                "en": "the bias correction is missing. Both moments start at 0 and are too small at first: divide each by 1 minus its beta to the power t.",
+            },
+            adam(corrected=False),
+        ),
+        Mistake(
+            "epsilon inside the root",
+            {
+                "zh": "ε 加在了根号里面。应当先开方，再加 ε。",
+                "en": "epsilon is inside the root. Take the root first, and add epsilon then.",
+            },
+            adam(epsilon_inside=True),
         ),
     ],
     "line-search": [

@@ -290,7 +290,7 @@ MISTAKES = {
         Mistake(
             "beta not cancelled",
             {
-                "zh": "导数多了一个因子 beta。里层的导数给出 beta，外面除以 beta，正好约掉。",
+                "zh": "导数多了一个因子 β。里层的导数给出 β，外面除以 β，正好约掉。",
                 "en": "your derivative has a factor beta too many. The inner derivative gives beta, and the division by beta outside cancels it.",
             },
             softplus(factor=True),

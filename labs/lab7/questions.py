@@ -28,7 +28,7 @@ def own(result: Any) -> Any:
 def described(value: Any) -> tuple[str, str]:
     """Say what a value is, in Chinese and in English."""
     if value is None:
-        return "None（是不是忘了 return？）", "None (is a return missing?)"
+        return " None（是不是忘了 return？）", "None (is a return missing?)"
     if "complex" in str(getattr(value, "dtype", "")):
         return "复数", "complex numbers"
     if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
@@ -38,7 +38,7 @@ def described(value: Any) -> tuple[str, str]:
     kind = type(value).__name__
     if isinstance(value, (tuple, list, dict)):
         return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
-    return f"{kind} 类型的值", f"a value of type {kind}"
+    return f" {kind} 类型的值", f"a value of type {kind}"
 
 
 def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
