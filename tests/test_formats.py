@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from nndl._labs import LANGUAGES
 from nndl.checking import lab_numbers, read_lab, release
-from nndl.checking.source import LANGUAGES
 from nndl.grading.course import FILE, Course, init_course
 from nndl.grading.gradescope import autograder_zip, requirements, results_json
 from nndl.grading.nbgrader import nbgrader_source

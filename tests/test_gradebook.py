@@ -12,7 +12,8 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from nndl.checking.source import lab_numbers, read_lab
+from nndl._labs import lab_numbers
+from nndl.checking.source import read_lab
 from nndl.grading import table as table_module
 from nndl.grading.gradebook import Row, lab_items, lab_title, make_row, write_gradebooks
 from nndl.grading.handins import HandIn
@@ -151,6 +152,10 @@ def test_names_that_look_like_numbers_stay_names(text: str) -> None:
 @pytest.mark.parametrize("text", ["Zhang Wei", "王小明", "O'Brien", "2023010101", "a=b"])
 def test_usual_names_stay_as_they_are(text: str) -> None:
     assert harmless(text) == text
+
+
+def test_no_cell_is_longer_than_excel_takes() -> None:
+    assert len(harmless("=" + "x" * 100_000)) < 32_767
 
 
 def test_everything_in_a_text_can_be_seen() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nndl.checking.source import lab_numbers, labs_folder
+from nndl._labs import lab_numbers, labs_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

@@ -37,7 +37,10 @@ BOOK = ROOT / "book"
 TOC = {"zh": ROOT / "_toc.yml", "en": ROOT / "_toc.en.yml"}
 FIGURE = {"zh": "图 {}", "en": "Fig. {}"}
 # Pages that are made by the site's own directives; a notebook of them would be empty.
-SITE_ONLY = ("api", "api-optim", "api-autograd", "api-viz", "claims", "glossary", "references")
+SITE_ONLY = (
+    *("api", "api-optim", "api-autograd", "api-viz", "api-course"),
+    *("claims", "glossary", "references"),
+)
 
 _LAB = re.compile(r"labs/lab(?P<number>\d+)")
 _DIRECTIVE = re.compile(

@@ -8,13 +8,14 @@ Examples
 False
 """
 
+from nndl._labs import lab_numbers
 from nndl.checking.check import check, check_answer, lab_key
 from nndl.checking.compare import Difference, first_difference
 from nndl.checking.key import Key
 from nndl.checking.question import Case, Mistake, Question, Text, Trace, Unusable, as_trace
 from nndl.checking.release import release
 from nndl.checking.report import Failure, Report
-from nndl.checking.source import Cell, Lab, lab_numbers, read_lab
+from nndl.checking.source import Cell, Lab, read_lab
 
 __all__ = [
     "Case",

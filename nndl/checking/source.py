@@ -16,10 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nndl._labs import LANGUAGES, lab_numbers, labs_folder, require_lab
+from nndl._labs import labs_folder, require_lab
 from nndl.checking.question import Question
 
-__all__ = ["LANGUAGES", "Cell", "Lab", "lab_numbers", "labs_folder", "load_module", "read_lab"]
+__all__ = ["Cell", "Lab", "load_module", "read_lab"]
 
 _SOLUTION = re.compile(
     r"^(?P<indent>[ \t]*)# BEGIN SOLUTION\n.*?^[ \t]*# END SOLUTION[^\n]*\n?",

@@ -7,7 +7,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nndl.cli import check, course, grade, lab
+from nndl.cli.check import add_to as add_check
+from nndl.cli.course import add_to as add_course
+from nndl.cli.grade import add_to as add_grade
+from nndl.cli.lab import add_to as add_lab
 
 __all__ = ["main"]
 
@@ -18,8 +21,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     whole = argparse.ArgumentParser(prog="nndl", description=ABOUT)
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (lab, check, course, grade):
-        command.add_to(commands)
+    for add in (add_lab, add_check, add_course, add_grade):
+        add(commands)
     return whole
 
 

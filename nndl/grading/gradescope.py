@@ -23,8 +23,9 @@ from unicodedata import category
 
 from packaging.requirements import Requirement
 
+from nndl._labs import labs_folder
 from nndl.checking.question import Text
-from nndl.checking.source import Lab, labs_folder, read_lab
+from nndl.checking.source import Lab, read_lab
 from nndl.grading.course import FILE, Course
 from nndl.grading.result import Mark, Result
 from nndl.grading.words import CELLS, FLAGS, LEVELS, PROBLEMS

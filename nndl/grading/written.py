@@ -13,9 +13,10 @@ from io import StringIO
 from pathlib import Path
 from typing import TypeAlias
 
+from nndl._labs import LANGUAGES
 from nndl.checking.question import Text
 from nndl.checking.release import ANSWER_HERE
-from nndl.checking.source import LANGUAGES, Lab
+from nndl.checking.source import Lab
 from nndl.grading.table import harmless, number, write_table
 
 __all__ = [
