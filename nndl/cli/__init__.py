@@ -4,6 +4,7 @@ What a command does is imported when it runs, so that ``nndl --help`` answers at
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("\nnndl: interrupted", file=sys.stderr)
         return 130
