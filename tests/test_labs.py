@@ -2,11 +2,15 @@
 
 import ast
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
@@ -297,3 +301,152 @@ def test_a_released_lab_is_a_notebook_without_solutions(number: int, lang: str) 
     rubrics = [c.source for c in lab.cells if "rubric" in c.metadata]
     assert rubrics
     assert not any(rubric in text for rubric in rubrics)
+
+
+@cache
+def run_through(number: int) -> dict[str, Any]:
+    """Run every code cell of the solved lab; return what it defines."""
+    namespace: dict[str, Any] = {"__name__": f"lab{number}"}
+    for cell in read_lab(number).cells:
+        if cell.kind == "code":
+            exec(compile(cell.source, f"<lab {number}>", "exec"), namespace)
+    plt.close("all")
+    return namespace
+
+
+def tensor(*numbers: float) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+# What the texts of the labs, their model answers and their pictures' captions say.
+
+
+def test_what_lab_1_says_is_so() -> None:
+    lab = run_through(1)
+    limit, best = lab["learning_rates"](torch.diag(tensor(1, 1000)))
+    assert math.isclose(limit, 0.002)
+    assert math.isclose(best, 2 / 1001)
+    factors = 1 - best * tensor(1, 1000)
+    assert torch.allclose(factors, tensor(999, -999) / 1001)
+    assert round(math.log(0.1) / math.log(999 / 1001)) == 1151
+    # With half the rate: twice the steps for one coordinate, a single one for the other.
+    halved = 1 - best / 2 * tensor(1, 1000)
+    assert torch.allclose(halved, tensor(1000, 1) / 1001)
+    assert 2250 < math.log(0.1) / math.log(1000 / 1001) < 2350
+    # The second experiment finds the true weights.
+    assert torch.allclose(lab["line"].params["W"].flatten(), tensor(0.5, 0.8), atol=0.02)
+    # A column minus a row is a table.
+    assert (torch.ones(3, 1) - torch.ones(3)).shape == (3, 3)
+
+
+def test_what_lab_2_says_is_so() -> None:
+    lab = run_through(2)
+    # RMSprop ends up as far from the minimum as was worked out, and jumps to and fro.
+    distance = lab["settled"](lab["curvature"], 0.1)[0]
+    assert torch.allclose(lab["x"].abs(), distance, atol=1e-4)
+    following, _ = lab["rmsprop_step"](lab["x"], lab["curvature"] * lab["x"], lab["s"], 0.1, 0.9, 0)
+    assert torch.allclose(following, -lab["x"], atol=1e-4)
+    # Three parameters, each off by α/2.
+    assert math.isclose(3 * distance[0].item() ** 2, 0.0075)
+    # AdaGrad's rates never rise, RMSprop's do.
+    adagrad, rmsprop = lab["effective_rates"](lab["gradients"], 0.1, 0.9, 1e-7)
+    assert (adagrad.diff(dim=0) <= 0).all()
+    assert rmsprop[-1] > 50 * rmsprop[49]
+    # A distance D takes AdaGrad about (D / 2α)² steps, and half the rate four times as many.
+    begin, rates = lab["begin"], (0.4, 0.2, 0.1)
+    counts = [lab["steps_to_reach"](lab["adagrad_path"](lr), begin, 0.1, 5000) for lr in rates]
+    assert all(3 < slow / fast < 5 for fast, slow in pairwise(counts))
+
+
+def test_what_lab_3_says_is_so() -> None:
+    lab = run_through(3)
+    grad, settings = tensor(7.0), (0.1, 0.8, 0.99, 0.0)
+    (wrong,) = [m for m in read_lab(3).question("adam").mistakes if "correction f" in m.name]
+    uncorrected = wrong.answer["adam_step"](torch.zeros_like(grad), grad, {}, *settings)
+    assert torch.allclose(uncorrected, -2 * tensor(0.1))
+    corrected = lab["adam_step"](torch.zeros_like(grad), grad, {}, *settings)
+    assert torch.allclose(corrected, -tensor(0.1))
+    # The factor on the first steps is above 1 and fades.
+    factors = [(1 - 0.8**t) / math.sqrt(1 - 0.99**t) for t in range(1, 501)]
+    assert min(factors) > 1
+    assert factors[299] < 1.03
+    assert round(0.99**300, 2) == 0.05
+    # Adam's first step moves both coordinates equally far.
+    first, second, *_ = lab["points"]
+    assert torch.allclose((second - first).abs(), torch.full((2,), 0.2))
+    # With rho = 0 the velocity is the latest gradient.
+    grads = torch.randn(5, 3, dtype=torch.float64)
+    assert torch.equal(lab["unrolled_velocity"](grads, 0.0), grads[-1])
+
+
+def test_what_lab_4_says_is_so() -> None:
+    lab = run_through(4)
+    kinds = {
+        place: lab["classify"](lab["hessian_of_f"](tensor(*place)), 1e-9)
+        for place in ((0.0, 0.0), (0.25, -0.5))
+    }
+    assert kinds == {(0.0, 0.0): "minimum", (0.25, -0.5): "saddle"}
+    assert math.isclose(lab["largest_rate"](lab["valley_hessian"], 0.0), 1.0)
+    assert lab["escape"](1e-5, -1.0, 0.05, 0.0, 1000)[1] == 236
+    assert lab["escape"](1e-5, -1.0, 0.05, 0.9, 1000)[1] == 66
+    assert math.isclose(lab["escape"](1e-5, -1.0, 0.05, 0.9, 1)[0], 1.2, abs_tol=0.01)
+
+    def names(steps: int) -> list[str]:
+        goal = torch.zeros(2, dtype=torch.float64)
+        start = tensor(*lab["valley"].start)
+        ranking = lab["race"](lab["valley"].gradient, lab["rules"], start, steps, goal)
+        return [name for name, _ in ranking]
+
+    assert names(30)[-1] == "Momentum"
+    assert names(25)[1] == "Momentum"
+    assert names(60)[-1] == "Adam"
+    # Along the valley: α = 0.1, ρ = 0.9, λ = 0.1. Complex roots turn by this angle at each step.
+    b = 1 + 0.9 - 0.1 * 0.1
+    angle = math.acos(b / (2 * math.sqrt(0.9)))
+    assert math.isclose(math.pi / angle, 35.6, abs_tol=0.1)
+    # RMSprop's first step, with β = 0.9.
+    assert round(1 / math.sqrt(1 - 0.9), 2) == 3.16
+
+
+def test_what_lab_5_says_is_so() -> None:
+    lab = run_through(5)
+    assert lab["same"]
+    assert lab["behind"]
+    a, b = torch.ones(1), torch.ones(1)
+    assert b in [a]
+    assert b not in {a}
+
+
+def test_what_lab_6_says_is_so() -> None:
+    step, w, zero = run_through(6)["adam_step"], tensor(1.5), tensor(0.0)
+    moved = {
+        (decoupled, decay): (w - step(w, zero, {}, 0.1, 0.9, 0.999, 1e-8, decay, decoupled)).item()
+        for decoupled in (False, True)
+        for decay in (0.2, 0.1)
+    }
+    assert math.isclose(moved[False, 0.2], moved[False, 0.1], rel_tol=1e-6)
+    assert math.isclose(moved[False, 0.1], 0.1, rel_tol=1e-6)
+    assert math.isclose(moved[True, 0.2], 2 * moved[True, 0.1])
+    # Without a gradient AdamW shrinks by the product of all (1 - α λ), about exp(-λ Σ α).
+    rates, shrunk, state = [0.1 / t for t in range(1, 50)], w, {}
+    for rate in rates:
+        shrunk = step(shrunk, zero, state, rate, 0.9, 0.999, 1e-8, 0.1, True)
+    assert torch.allclose(shrunk, w * math.prod(1 - 0.1 * rate for rate in rates))
+    assert torch.allclose(shrunk, w * math.exp(-0.1 * sum(rates)), rtol=1e-3)
+
+
+def test_what_lab_7_says_is_so() -> None:
+    lab = run_through(7)
+    assert lab["x"].grad == 216
+    # One graph, two passes: nothing is built anew, and the gradient doubles.
+    w = torch.tensor(1.0, requires_grad=True)
+    y = 2 * w
+    y.backward(retain_graph=True)
+    y.backward()
+    assert w.grad == 4
+    # New graphs, and no gradient left behind.
+    v = torch.tensor(1.0, requires_grad=True)
+    assert [torch.autograd.grad(3 * v, v)[0].item() for _ in range(2)] == [3, 3]
+    assert v.grad is None
+    # The error of a difference has its least value between rounding and the formula.
+    assert min(lab["errors"]) < min(lab["errors"][0], lab["errors"][-1]) / 100

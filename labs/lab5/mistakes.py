@@ -154,6 +154,7 @@ def stepping(
     stop_at_none: bool = False,
     none_as_zero: bool = False,
     keep_gradient: bool = False,
+    one_memory: bool = False,
     damp_first: bool = False,
     damp: bool = True,
     rate_inside: bool = False,
@@ -183,7 +184,9 @@ def stepping(
                 direction = scaled
                 if rho != 0:
                     state = opt.state[group["params"][0] if shared else p]
-                    if "momentum_buffer" in state:
+                    if "momentum_buffer" in state and one_memory:
+                        state["momentum_buffer"].mul_(rho).add_(scaled, alpha=1 - tau)
+                    elif "momentum_buffer" in state:
                         new = scaled * (1 - tau) if damp else scaled
                         state["momentum_buffer"].mul_(rho).add_(new)
                     else:
@@ -549,6 +552,14 @@ MISTAKES = {
                 "en": "the first velocity is the gradient tensor and not a copy: the next gradient goes into the same memory, and the velocity is lost.",
             },
             stepping(keep_gradient=True),
+        ),
+        Mistake(
+            "gradient kept as velocity and scaled",
+            {
+                "zh": "第一个速度就是梯度那个张量，不是它的副本：速度乘 ρ 时，梯度也跟着变了，速度就丢了。",
+                "en": "the first velocity is the gradient tensor and not a copy: when the velocity is multiplied by rho, so is the gradient, and the velocity is lost.",
+            },
+            stepping(keep_gradient=True, one_memory=True),
         ),
         Mistake(
             "first velocity damped",
