@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
+from importlib.util import module_from_spec, spec_from_file_location
 from inspect import getsource
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from nndl._labs import LANGUAGES
-from nndl.checking import lab_numbers, read_lab, release
+from nndl.checking import check_answer, lab_key, lab_numbers, read_lab, release
 from nndl.grading.course import FILE, Course, init_course
 from nndl.grading.gradescope import autograder_zip, requirements, results_json
 from nndl.grading.nbgrader import nbgrader_source
@@ -416,3 +417,34 @@ def test_gradescope_grades_a_hand_in(autograder: Path, handed_in: str) -> None:
     else:
         assert results["score"] == 0
         assert PROBLEMS["missing"]["en"] in results["output"]
+
+
+# ---- the benchmark
+
+
+def test_the_benchmarks_hand_ins_deserve_what_it_expects() -> None:
+    spec = spec_from_file_location("bench_grading", ROOT / "benchmarks" / "grading.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bench = module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    blank = release(LAB, "en")
+    tried = set()
+    for number in range(30):
+        namespace: dict[str, Any] = {}
+        for cell in bench.handin(blank, number)["cells"]:
+            if cell["metadata"].get("nndl", {}).get("role") == "setup" or (
+                "question" in cell["metadata"].get("nndl", {})
+            ):
+                exec(cell["source"], namespace)
+        wrong = bench.wrong_questions(number)
+        failed = {
+            question.name
+            for question in LAB.questions
+            if not check_answer(lab_key(3), question.name, namespace, "en").passed
+        }
+        assert failed == set(wrong), number
+        assert bench.expected(number) == sum(POINTS.values()) - sum(map(POINTS.get, wrong))
+        tried |= failed if len(wrong) < len(POINTS) else set()
+    # Each mistake is among them.
+    assert tried == set(POINTS)
