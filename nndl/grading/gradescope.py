@@ -153,10 +153,7 @@ def requirements() -> list[str]:
     chosen = {
         f"{each.name}{each.specifier}"
         for each in needed
-        if each.marker is None
-        or each.marker.evaluate({"extra": "grading"})
-        # To read a lab's source; the rest of that extra is for the browser.
-        or each.name == "jupytext"
+        if each.marker is None or each.marker.evaluate({"extra": "grading"})
     }
     return sorted(chosen)
 
