@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 from urllib.parse import quote, unquote, urldefrag
@@ -9,8 +10,8 @@ from urllib.parse import quote, unquote, urldefrag
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bilingual import LANGUAGES, keep_language
-from bs4 import BeautifulSoup
-from conftest import Open, Visit
+from conftest import Open, Visit, Walk
+from lab_pages import expand
 from make_lab import SITE_ONLY, pages
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
@@ -21,17 +22,29 @@ SCHEMES = ("light", "dark")
 OTHER = {"zh": "en", "en": "zh"}
 HTML_LANG = {"zh": "zh-CN", "en": "en"}
 
-# The checker looks at every element, and a chapter has tens of thousands that are all alike.
-# An inline formula has the colour of its sentence: five of them stand for the others.
-FEWER_FORMULAS = """
-[...document.querySelectorAll("mjx-container:not([display])")].slice(5)
-  .forEach((formula) => formula.replaceWith("x"))
+# Looking at colours takes the checker most of its time, and a chapter has ten thousand words of
+# code, which have their colours from their classes and those of what they are in. Where all these
+# are the same, three stand for the others; a formula has the colour of the text around it.
+FEWER_ALIKE = """
+const seen = new Map();
+const isOneOfMany = (part) => {
+  let path = "";
+  for (let node = part; node.tagName !== "BODY"; node = node.parentElement)
+    path += `${node.tagName}.${node.className} `;
+  seen.set(path, (seen.get(path) ?? 0) + 1);
+  return seen.get(path) > 3;
+};
+document.querySelectorAll("mjx-container").forEach((formula) => {
+  if (isOneOfMany(formula)) formula.replaceWith("x");
+});
+// From the last to the first: what a word is in is looked at before it is taken apart.
+[...document.querySelectorAll(".highlight pre span, dt.sig :is(span, em)")].reverse()
+  .filter(isOneOfMany).filter((word) => !word.id && !word.querySelector("a, [id]"))
+  .forEach((word) => word.replaceWith(...word.childNodes));
+document.querySelectorAll(".highlight pre, dt.sig").forEach((box) => box.normalize());
 """
-# Code and formulas have the same colours at any width: they are looked at once in either scheme.
-PLAIN_CODE = """
-document.querySelectorAll(".highlight pre").forEach((box) => { box.textContent = box.textContent });
-document.querySelectorAll("mjx-container").forEach((formula) => formula.replaceWith("x"))
-"""
+# The rules of the checker that look at colours.
+COLOURS = ["color-contrast", "link-in-text-block"]
 
 every_page = pytest.mark.parametrize(("lang", "name"), [*product(LANGUAGES, PAGES)])
 
@@ -39,12 +52,10 @@ every_page = pytest.mark.parametrize(("lang", "name"), [*product(LANGUAGES, PAGE
 def check_maths(visit: Visit, lang: str, name: str) -> None:
     """Formulas are typeset: each one in the source became one, and no TeX is left to be seen."""
     source = BOOK / f"{name}.md"
-    has_maths = source.exists() and "$" in re.sub(
-        r"`[^`]*`", "", keep_language(source.read_text("utf-8"), lang)
-    )
-    if has_maths:
+    text = expand(keep_language(source.read_text("utf-8"), lang), lang) if source.exists() else ""
+    if "$" in re.sub(r"`[^`]*`", "", text):
         visit.page.wait_for_selector("mjx-container", state="attached")
-        visit.page.evaluate("MathJax.startup.promise")
+        visit.page.evaluate("MathJax.startup.promise.then(() => document.fonts.ready)")
     left = visit.page.locator(".math").filter(has_text=re.compile(r"\\[(\[]")).count()
     assert left == 0, f"{left} formulas are not typeset"
     assert visit.page.locator("mjx-merror").count() == 0
@@ -66,18 +77,21 @@ def check_ids(visit: Visit) -> None:
     assert not {name for name in twice if not name.startswith(("MJX", "mjx"))}
 
 
-def check_accessibility(visit: Visit, where: str) -> None:
-    """The accessibility checker has nothing to say."""
+def check_accessibility(visit: Visit, where: str, look_at: str = "all") -> None:
+    """The accessibility checker has nothing to say: of all, of the structure, or of the colours."""
     # With "preload", the checker asks for style sheets itself, from the wrong addresses.
-    results = Axe().run(visit.page, options={"preload": False, "resultTypes": ["violations"]})
+    options = {"preload": False, "resultTypes": ["violations"]}
+    if look_at == "structure":
+        options["rules"] = {rule: {"enabled": False} for rule in COLOURS}
+    elif look_at == "colours":
+        options["runOnly"] = COLOURS
+    results = Axe().run(visit.page, options=options)
     assert results.violations_count == 0, f"{where}: {results.generate_report()}"
 
 
 @every_page
-def test_page(visit: Open, address: str, lang: str, name: str) -> None:
-    # Without motion, colours are what they are at once when the scheme changes.
-    phone = {"width": WIDTHS[0], "height": 900}
-    here = visit(locale=HTML_LANG[lang], viewport=phone, reduced_motion="reduce")
+def test_page(walk: Walk, address: str, lang: str, name: str) -> None:
+    here = walk(lang, WIDTHS[0])
     here.open(f"{address}/{lang}/{name}.html")
     assert here.page.locator("html").get_attribute("lang") == HTML_LANG[lang]
     check_maths(here, lang, name)
@@ -86,62 +100,80 @@ def test_page(visit: Open, address: str, lang: str, name: str) -> None:
     overflow = here.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0, f"{overflow} pixels wider than a phone"
 
-    here.page.evaluate(FEWER_FORMULAS)
+    check_accessibility(here, f"{lang}/{name}", "structure")
+    here.page.evaluate(FEWER_ALIKE)
     for width in WIDTHS:
         here.page.set_viewport_size({"width": width, "height": 900})
         for scheme in SCHEMES:
             here.page.emulate_media(color_scheme=scheme)
             here.page.wait_for_selector(f"html[data-theme={scheme}]")
-            check_accessibility(here, f"{lang}/{name} at {width} pixels, {scheme}")
+            # The structure of a wide page is looked at once, and the phone's was, above.
+            look_at = "all" if (width, scheme) == (WIDTHS[1], SCHEMES[0]) else "colours"
+            check_accessibility(here, f"{lang}/{name} at {width} pixels, {scheme}", look_at)
         overflow = here.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert overflow <= 0, f"{overflow} pixels wider than a screen of {width}"
-        here.page.evaluate(PLAIN_CODE)
 
-    here.page.locator(".language-switch").click()
-    here.page.wait_for_url(f"{address}/{OTHER[lang]}/{name}.html")
-    assert here.page.locator("html").get_attribute("lang") == HTML_LANG[OTHER[lang]]
+    # The page there is tried in its own turn, and the click on the home page.
+    other = here.page.locator(".language-switch").evaluate("link => link.href")
+    assert other == f"{address}/{OTHER[lang]}/{name}.html"
     assert not here.troubles
 
 
+@pytest.mark.parametrize("colour_of", ["main .highlight .k", "main p"])
+def test_colours_that_cannot_be_read_are_noticed(walk: Walk, address: str, colour_of: str) -> None:
+    here = walk("en", WIDTHS[0])
+    here.open(f"{address}/en/labs/lab3.html")
+    check_maths(here, "en", "labs/lab3")
+    here.page.evaluate(FEWER_ALIKE)
+    check_accessibility(here, "as it is", "colours")
+    here.page.add_style_tag(content=f"{colour_of} {{ color: #ccc !important }}")
+    with pytest.raises(AssertionError, match="color-contrast"):
+        check_accessibility(here, "made worse", "colours")
+
+
 @every_page
-def test_page_from_a_folder(visit: Open, site: Path, lang: str, name: str) -> None:
-    here = visit(locale=HTML_LANG[lang])
+def test_page_from_a_folder(walk: Walk, site: Path, lang: str, name: str) -> None:
+    here = walk(lang, WIDTHS[1])
     here.open((site / lang / f"{name}.html").as_uri())
     check_maths(here, lang, name)
     check_pictures(here)
     assert not here.troubles
 
 
-@cache
-def links_and_anchors(page: Path) -> tuple[list[str], set[str]]:
-    """Where the links of a page lead, and the ids on it; each page is read once."""
-    soup = BeautifulSoup(page.read_text("utf-8"), "html.parser")
-    links = [link["href"] for link in soup.select("a[href]")]
-    return links, {element["id"] for element in soup.select("[id]")}
+class LinksAndIds(HTMLParser):
+    """Where the links of a page lead, and what a link can lead to on it."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.ids: set[str] = set()
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for key, value in attrs:
+            if key == "id":
+                self.ids.add(value)
+            elif key == "href" and tag == "a":
+                self.links.add(value)
 
 
 @cache
-def ids_of(page: Path) -> set[str]:
-    """The ids that a link can lead to on a page."""
-    return {element["id"] for element in parse(page).select("[id]")}
-
-
-@cache
-def parse(page: Path) -> BeautifulSoup:
-    """A page of the site as a tree."""
-    return BeautifulSoup(page.read_text("utf-8"), "html.parser")
+def read(page: Path) -> LinksAndIds:
+    """Each page is read once."""
+    return LinksAndIds(page)
 
 
 @every_page
 def test_links_lead_somewhere(site: Path, lang: str, name: str) -> None:
     page = site / lang / f"{name}.html"
-    for link in {element["href"] for element in parse(page).select("a[href]")}:
+    assert read(page).links
+    for link in read(page).links:
         address, anchor = urldefrag(unquote(link))
         if re.match(r"\w+:", address):
             continue
         target = (page.parent / address).resolve() if address else page
         assert target.exists(), f"{link} in {name}"
-        assert not anchor or anchor in ids_of(target), f"{link} in {name}"
+        assert not anchor or anchor in read(target).ids, f"{link} in {name}"
 
 
 @pytest.mark.parametrize(
