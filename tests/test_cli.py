@@ -18,11 +18,12 @@ from hostile import BROKEN, DISHONEST, HARMLESS, first
 from test_grading import FULL, LAB, descendants, solved
 
 import nndl.grading.sandbox
-from nndl.checking import release
+from nndl.checking import lab_numbers, read_lab, release
 from nndl.cli import main
 from nndl.grading.course import FILE, read_course
 from nndl.grading.handins import find_handins
 from nndl.grading.journal import Journal
+from nndl.grading.submission import read_submission
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -167,6 +168,22 @@ def test_a_cell_that_raises_costs_no_other(
     assert "noise" not in said
 
 
+def test_what_a_student_adds_to_the_first_cell_counts(tmp_path: Path) -> None:
+    notebook = json.loads(with_adam("adam_step = later"))
+    (setup,) = (c for c in notebook["cells"] if c["metadata"].get("nndl") == {"role": "setup"})
+    answers = [c.source for c in LAB.cells if c.question == "adam"]
+    setup["source"] += "\n" + answers[0].replace("adam_step", "later")
+    path = tmp_path / "lab3.ipynb"
+    path.write_text(json.dumps(notebook))
+    assert main(["check", str(path)]) == 0
+
+
+@pytest.mark.parametrize("number", lab_numbers())
+def test_a_solved_lab_has_no_flags(number: int) -> None:
+    content = json.dumps(release(read_lab(number), "zh", solved=True)).encode()
+    assert read_submission(content).flags == ()
+
+
 @pytest.mark.parametrize("content", [*BROKEN.values(), b'{"cells": []}'])
 def test_what_is_no_lab_is_said(
     tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
@@ -177,11 +194,21 @@ def test_what_is_no_lab_is_said(
     assert str(path) in capsys.readouterr().err
 
 
+def test_the_level_on_gradescope_must_be_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["lab", "release", "3", "--out", "out", "--format", "gradescope"]
+    assert main(command) == 2
+    assert "--level rlimits" in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
 @pytest.mark.parametrize("format", ["jupyter", "nbgrader", "gradescope"])
 def test_a_release_overwrites_only_when_told_to(
     folder: Path, format: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["lab", "release", "3", "--lang", "zh", "--out", "out", "--format", format]
+    command += ["--level", "rlimits"]
     assert main(command) == 0
     (path,) = (folder / "out").iterdir()
     content = path.read_bytes()

@@ -9,7 +9,7 @@ from nndl.checking.source import Cell, Lab
 __all__ = ["release"]
 
 ANSWER_HERE = {"zh": "*把你的回答写在这里。*", "en": "*Write your answer here.*"}
-# What a cell is for, by its tag; the grader runs none of these from a hand-in.
+# What a cell is for, by its tag; of a hand-in, the grader runs no checks and no plays.
 ROLES = ("setup", "check", "play")
 _MARK = re.compile(r"^[ \t]*# (?:BEGIN|END) SOLUTION[^\n]*\n?", re.MULTILINE)
 

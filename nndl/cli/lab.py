@@ -67,9 +67,8 @@ def add_to(commands: Commands) -> None:
     )
     release.add_argument(
         "--level",
-        metavar="LEVEL",
-        default="bubblewrap",
-        help="gradescope: the walls to be used there; naming one below bubblewrap accepts it",
+        choices=("bubblewrap", "rlimits", "none"),
+        help="gradescope: the walls there; most of its containers allow no more than rlimits",
     )
     release.add_argument("--force", action="store_true", help="overwrite what is there")
     release.set_defaults(run=release_lab, extra="grading")
@@ -120,6 +119,11 @@ def release_lab(options: argparse.Namespace) -> int:
         course = read_course(options.course) if options.course else find_course(Path())
         if options.format == "nbgrader":
             content = as_json(nbgrader_source(lab, options.lang, course.seed(lab.number)))
+        elif options.level is None:
+            raise ValueError(
+                "name the walls to be used on Gradescope, which are weaker than here: --level "
+                "rlimits for most of its containers, --level bubblewrap if you know that it works"
+            )
         else:
             content = autograder_zip(lab, course, options.level)
     if path.exists() and path.read_bytes() != content and not options.force:

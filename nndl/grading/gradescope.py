@@ -2,9 +2,9 @@
 
 Gradescope starts a container for each hand-in and trusts what ``run_autograder`` leaves in
 ``results.json``. The zip that is made here brings this package along, with the one lab and the
-course's secret, and grades with ``nndl grade`` as on any other machine. Two things are weaker: most
-containers allow no bubblewrap, so the level has to be named; and below bubblewrap a hand-in can
-read the files beside it, the secret and the solutions among them, and could print them.
+course's secret, and grades with ``nndl grade`` as on any other machine. One thing is weaker: most
+containers allow no bubblewrap, so a lower level has to be named. There the grader is root and a
+hand-in becomes nobody, to whom the zip's files are closed, the secret and the solutions among them.
 
 References
 ----------
@@ -74,7 +74,8 @@ fi
 # never needs. For a smaller image, install PyTorch's CPU build here first, by the command that its
 # install page shows (with "$root/venv/bin/python" -m pip in place of pip).
 "$root/venv/bin/python" -m pip install --no-cache-dir --requirement "$root/source/requirements.txt"
-chmod 600 "$root/source/{secret}"
+# Hand-ins run as nobody where there is no bubblewrap: what lies here is not theirs to read.
+chmod -R go= "$root/source"
 """
 
 RUN = """\

@@ -104,7 +104,7 @@ def read_submission(content: bytes) -> Submission:
         number += cell.get("cell_type") == "code"
         if len(source) > MAX_CODE:
             flags.append("long cell")
-        elif cell.get("cell_type") == "code" and ours.get("role") not in ("setup", "check", "play"):
+        elif cell.get("cell_type") == "code" and ours.get("role") not in ("check", "play"):
             question = ours.get("question")
             name = question if isinstance(question, str) else None
             code.append(Code(number, _plain_python(source), name))
