@@ -55,15 +55,22 @@ class Cluster:
     address: str
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, number: int, **environment: str) -> list[subprocess.Popen[bytes]]:
-        """Start workers of one thread, and wait until the scheduler knows them."""
-        before = self.addresses()
+    def have(self, number: int) -> list[subprocess.Popen[bytes]]:
+        """Have so many workers: start what is missing, end what is too much."""
+        running = [worker for worker in self.workers if worker.poll() is None]
+        for worker in running[number:]:
+            end(worker)
+        self.start(number - len(running))
+        with self.client() as client:
+            until(lambda: len(client.nthreads()) == number)
+        return [worker for worker in self.workers if worker.poll() is None]
+
+    def start(self, number: int, **environment: str) -> None:
+        """Start workers of one thread."""
         command = [self.address, "--no-nanny", "--nthreads", "1", *LOCAL]
         command += ["--local-directory", str(self.folder)]
-        started = [self._start("dask_worker", command, environment) for _ in range(number)]
-        self.workers += started
-        until(lambda: len(self.addresses()) == len(before) + number)
-        return started
+        for _ in range(number):
+            self.workers.append(self._start("dask_worker", command, environment))
 
     def _start(
         self, program: str, options: list[str], environment: dict[str, str]
@@ -104,21 +111,25 @@ def a_cluster(folder: Path) -> Iterator[Cluster]:
         yield whole
     finally:
         for process in (*whole.workers, scheduler):
-            process.kill()
-            process.wait()
+            end(process)
 
 
-@pytest.fixture
-def empty_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with a_cluster(tmp_path_factory.mktemp("cluster")) as whole:
         yield whole
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
 
 
 def until(true: Callable[[], bool]) -> None:
     end = time.monotonic() + SOON
     while not true():
         assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def runs(pid: int) -> bool:
@@ -156,14 +167,14 @@ def paths(handins: Path) -> dict[str, Path]:
 
 
 def test_a_worker_that_dies_costs_nothing(
-    empty_cluster: Cluster,
+    dask: Cluster,
     handins: Path,
     paths: dict[str, Path],
     tmp_path: Path,
     record_property: Report,
 ) -> None:
-    victim, survivor = empty_cluster.start(2)
-    addresses = empty_cluster.addresses()
+    victim, survivor = dask.have(2)
+    addresses = dask.addresses()
     journal = tmp_path / "journal.jsonl"
     seen: dict[str, object] = {}
 
@@ -171,15 +182,14 @@ def test_a_worker_that_dies_costs_nothing(
         until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 3)
         # Stopped first, so that it holds its hand-ins for as long as we look.
         victim.send_signal(signal.SIGSTOP)
-        seen["held"] = empty_cluster.held_by(addresses[victim.pid])
+        seen["held"] = dask.held_by(addresses[victim.pid])
         seen["sandbox"] = descendants(victim.pid)
         seen["done"] = journal.read_bytes().count(b"\n")
-        victim.kill()
-        victim.wait()
+        end(victim)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    work = Run(TASK, find_handins(handins), scheduler=empty_cluster.address)
+    work = Run(TASK, find_handins(handins), scheduler=dask.address)
     results = grade_all(work, tmp_path)
     killer.join()
 
@@ -187,14 +197,14 @@ def test_a_worker_that_dies_costs_nothing(
     assert seen["sandbox"]
     lines = [json.loads(line)["student"] for line in journal.read_text().splitlines()]
     assert sorted(lines) == sorted(paths) == sorted(results)
-    assert results == dict(grade_here(TASK, paths, 2))
+    assert results == dict(grade_here(TASK, paths, 1))
     assert {results[f"right{i}"].points for i in range(6)} == {results["exits"].points}
     assert results["wrong0"].points < results["right0"].points
     for pid in seen["sandbox"]:
         until(lambda pid=pid: not runs(pid))
     # The run has ended: nor does the other worker keep anything, and it is there for the next.
     assert not descendants(survivor.pid)
-    assert empty_cluster.addresses() == {survivor.pid: addresses[survivor.pid]}
+    assert dask.addresses() == {survivor.pid: addresses[survivor.pid]}
     record_property(
         "grading",
         f"{len(results)} hand-ins on a cluster, one of two workers killed after {seen['done']} "
@@ -202,31 +212,27 @@ def test_a_worker_that_dies_costs_nothing(
     )
 
 
-def test_closing_takes_back_what_is_on_its_way(
-    empty_cluster: Cluster, paths: dict[str, Path]
-) -> None:
-    with pytest.raises(ValueError, match=r"has no workers: start some with `dask worker tcp://"):
-        next(grade_there(TASK, paths, empty_cluster.address))
-    (worker,) = empty_cluster.start(1)
-    with closing(grade_there(TASK, paths, empty_cluster.address)) as graded:
+def test_closing_takes_back_what_is_on_its_way(dask: Cluster, paths: dict[str, Path]) -> None:
+    (worker,) = dask.have(1)
+    with closing(grade_there(TASK, paths, dask.address)) as graded:
         first, _ = next(graded)
         assert descendants(worker.pid)
     assert first in paths
     until(lambda: not descendants(worker.pid))
-    assert empty_cluster.held_by(empty_cluster.addresses()[worker.pid]) == 0
+    address = dask.addresses()[worker.pid]
+    until(lambda: dask.held_by(address) == 0)
 
 
 def test_without_workers_the_run_waits(
-    empty_cluster: Cluster, paths: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    dask: Cluster, paths: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (worker,) = empty_cluster.start(1)
+    (worker,) = dask.have(1)
     few = {name: paths[name] for name in ("right0", "empty0", "empty1", "empty2", "damaged")}
     with ExitStack() as stack:
-        graded = stack.enter_context(closing(grade_there(TASK, few, empty_cluster.address)))
+        graded = stack.enter_context(closing(grade_there(TASK, few, dask.address)))
         students = [next(graded)[0]]
-        worker.kill()
-        worker.wait()
-        starter = threading.Timer(1.5 * cluster.LOOK, empty_cluster.start, [1])
+        end(worker)
+        starter = threading.Timer(1.5 * cluster.LOOK, dask.start, [1])
         stack.callback(starter.join)
         starter.start()
         students += [student for student, _ in graded]
@@ -236,9 +242,7 @@ def test_without_workers_the_run_waits(
     assert "There are workers again" in said
 
 
-def test_odd_machines_are_refused(
-    empty_cluster: Cluster, paths: dict[str, Path], tmp_path: Path
-) -> None:
+def test_odd_machines_are_refused(paths: dict[str, Path], tmp_path: Path) -> None:
     other_lab, other_version = tmp_path / "lab", tmp_path / "version"
     for folder in (other_lab, other_version):
         shutil.copytree(PACKAGE, folder / "nndl", ignore=shutil.ignore_patterns("__pycache__"))
@@ -249,20 +253,28 @@ def test_odd_machines_are_refused(
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: nndl\nVersion: 99.0\n")
 
-    def refusal() -> list[str]:
-        with pytest.raises(ValueError, match="has workers that do not fit") as caught:
-            next(grade_there(TASK, paths, empty_cluster.address))
-        return str(caught.value).splitlines()[1:]
+    with a_cluster(tmp_path) as dask:
 
-    low, lab = empty_cluster.start(1, PATH="") + empty_cluster.start(1, PYTHONPATH=str(other_lab))
-    addresses = empty_cluster.addresses()
-    said = dict(line.strip().split(": ", 1) for line in refusal())
-    assert "files of lab 3 are not those that are here" in said.pop(addresses[lab.pid])
-    assert "the level 'bubblewrap' is not to be had here" in said.pop(addresses[low.pid])
-    assert not said
-    (version,) = empty_cluster.start(1, PYTHONPATH=str(other_version))
-    (line,) = refusal()
-    assert f"{empty_cluster.addresses()[version.pid]}: nndl 99.0, and here it is" in line
+        def refused() -> dict[int, str]:
+            with pytest.raises(ValueError, match="has workers that do not fit") as caught:
+                next(grade_there(TASK, paths, dask.address))
+            lines = str(caught.value).splitlines()[1:]
+            said = dict(line.strip().split(": ", 1) for line in lines)
+            return {pid: said[address] for pid, address in dask.addresses().items()}
+
+        with pytest.raises(ValueError, match="has no workers: start some with `dask worker tcp:"):
+            next(grade_there(TASK, paths, dask.address))
+        dask.start(1, PATH="")
+        dask.start(1, PYTHONPATH=str(other_lab))
+        low, lab = dask.have(2)
+        said = refused()
+        assert "the level 'bubblewrap' is not to be had here" in said[low.pid]
+        assert "files of lab 3 are not those that are here" in said[lab.pid]
+        end(low)
+        end(lab)
+        dask.start(1, PYTHONPATH=str(other_version))
+        (version,) = dask.have(1)
+        assert "nndl 99.0, and here it is" in refused()[version.pid]
 
 
 def test_a_station_rests_when_the_client_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:

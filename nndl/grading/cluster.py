@@ -38,7 +38,7 @@ __all__ = ["grade_there"]
 
 EACH = 3  # hand-ins on their way for each of the cluster's threads
 CONNECT = 10.0  # seconds until the scheduler must have answered
-ANSWER = 30.0  # seconds until every worker must have said what it is
+ANSWER = 45.0  # seconds until every worker has said what it is; for a dead one Dask takes 30
 LEAVE = 5.0  # seconds for the workers to put everything away
 LOOK = 2.0  # seconds after which to look whether there are workers
 IDLE = 60.0  # seconds without a hand-in after which a worker takes the client for gone
