@@ -44,7 +44,7 @@ class Pair:
         )
 
 
-class Refused(Exception):  # noqa: N818 (an outcome, not a fault)
+class Refused(Exception):
     """Both libraries refused a step."""
 
 
