@@ -243,9 +243,9 @@ def test_what_is_long_is_cut() -> None:
     assert "… (8 more characters are not shown)" in text
 
 
-def test_the_first_empty_line_of_a_box_and_its_blanks_stay() -> None:
-    page = feedback_page(made(written={WRITTEN: "a\n\n    b"}), LAB)
-    assert ">\na\n\n    b</pre>" in page
+def test_the_blanks_and_empty_lines_of_a_box_stay() -> None:
+    page = feedback_page(made(output="\n    a\n\n    b\n"), LAB)
+    assert ">\n    a\n\n    b</pre>" in page
 
 
 def test_lateness_is_told() -> None:

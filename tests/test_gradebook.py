@@ -337,6 +337,13 @@ def test_every_handin_has_a_row_with_a_reason(tmp_path: Path) -> None:
         assert found["of"] == "100"
 
 
+def test_flags_of_the_files_and_of_the_code_come_together() -> None:
+    assert row("Li", {"flags": ("several",)}, flags=("files", "several")).flags == (
+        "several",
+        "files",
+    )
+
+
 def test_lateness_comes_off_all_points() -> None:
     policy = LatePolicy(DUE, 10)
     late = HandIn("Li", None, handed_in=DUE + timedelta(hours=30))
