@@ -5,6 +5,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -216,17 +217,32 @@ def test_strange_things_left_behind_are_told_in_words(
     assert not HAN.search(repr(replace(report, lang="en")))
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_questions_stand_alone(number: int) -> None:
+    """A question uses the names that it asks for, and no two ask for the same."""
+    lab, key = read_lab(number), lab_key(number)
+    defined = [name for question in lab.questions for name in question.defines]
+    assert len(set(defined)) == len(defined)
+    for question in lab.questions:
+        own = {name: lab.solution[name] for name in question.defines}
+        cases = key.questions[question.name].cases
+        for i, case in enumerate(cases):
+            trace = question.trace(own, deepcopy(case))
+            assert key.questions[question.name].difference(i, trace) is None
+
+
 @pytest.mark.parametrize(("number", "question", "mistake"), MISTAKES)
 def test_a_mistake_costs_its_question_and_is_named(
     number: int, question: str, mistake: str
 ) -> None:
     lab = read_lab(number)
     (wrong,) = [m for m in lab.question(question).mistakes if m.name == mistake]
+    # No other question sees these names, so that no other is lost.
+    assert set(wrong.answer) <= set(lab.question(question).defines)
     answer = {**lab.solution, **wrong.answer}
-    lost = {name for name, points in marked(lab, answer).items() if points == 0}
-    assert lost == {question}
     for seed in SEEDS:
         report = check_answer(lab_key(number, seed), question, answer, "zh")
+        assert report.points == 0
         assert report.failure is not None
         assert report.failure.mistake is wrong, (seed, report)
         assert wrong.hint["zh"] in repr(report)
