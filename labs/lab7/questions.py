@@ -1,13 +1,14 @@
 """Lab 7, autograd: the inputs of its questions, and how an answer runs on them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nndl.checking.question import Case, Question, Unusable, as_trace
+from nndl.checking.question import Case, Question, Unusable
+from nndl.checking.returned import a_tensor, described, numbers, unusable
 
 STEPS = 55
 
@@ -20,54 +21,6 @@ def number(values: Any) -> Tensor:
 def own(result: Any) -> Any:
     """A copy of a tensor that was returned: what happens to it later doesn't count."""
     return result.clone() if isinstance(result, Tensor) else result
-
-
-# What an answer returned, if it can be used.
-
-
-def described(value: Any) -> tuple[str, str]:
-    """Say what a value is, in Chinese and in English."""
-    if value is None:
-        return " None（是不是忘了 return？）", "None (is a return missing?)"
-    if "complex" in str(getattr(value, "dtype", "")):
-        return "复数", "complex numbers"
-    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
-        return f"形状为 {tuple(value.shape)} 的张量", f"a tensor of shape {tuple(value.shape)}"
-    if isinstance(value, (bool, int, float, np.number, Tensor, np.ndarray)):
-        return "一个数", "a number"
-    kind = type(value).__name__
-    if isinstance(value, (tuple, list, dict)):
-        return f"长度为 {len(value)} 的 {kind}", f"a {kind} of length {len(value)}"
-    return f" {kind} 类型的值", f"a value of type {kind}"
-
-
-def unusable(function: str, value: Any, zh: str, en: str, part: str = "") -> Unusable:
-    """Return the error that says what a function returned, and what it should."""
-    returned, as_part = (f"返回的 {part} 应是", f" as {part}") if part else ("应返回", "")
-    got_zh, got_en = described(value)
-    return Unusable(
-        f"{function} {returned}{zh}，得到的是{got_zh}。",
-        f"{function} must return {en}{as_part}, got {got_en}.",
-    )
-
-
-def a_tensor(shape: Sequence[int]) -> tuple[str, str]:
-    """Name what has this shape."""
-    if not len(shape):
-        return "一个数", "a number"
-    return f"形状为 {tuple(shape)} 的张量", f"a tensor of shape {tuple(shape)}"
-
-
-def numbers(function: str, value: Any, shape: Sequence[int] | None = None, part: str = "") -> Any:
-    """Return what a function returned, or a part of it, if it is numbers (of that shape)."""
-    try:
-        found = as_trace({"": value})[""].shape
-    except (TypeError, ValueError):  # no numbers, or lists of different lengths
-        found = None
-    if found is not None and (shape is None or tuple(shape) == found):
-        return value
-    anything = "一个张量或一列数", "a tensor or a list of numbers"
-    raise unusable(function, value, *(anything if shape is None else a_tensor(shape)), part)
 
 
 def listed(function: str, value: Any) -> list[Any]:

@@ -132,6 +132,13 @@ class Question:
         Unusable
             If something else than numbers came out.
         """
+        for name in self.defines:
+            if not callable(answer[name]):
+                kind = type(answer[name]).__name__
+                raise Unusable(
+                    f"{name} 应是一个函数或类，得到的是 {kind} 类型的值。",
+                    f"{name} must be a function or a class, got a value of type {kind}.",
+                )
         return as_trace(self.run(answer, case))
 
 
@@ -159,7 +166,14 @@ def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, torch.Tensor):
         array = value.detach().to("cpu").numpy(force=True)
     elif isinstance(value, (list, tuple)):
-        array = np.stack([_as_array(name, item) for item in value]) if value else np.zeros(0)
+        items = [_as_array(name, item) for item in value]
+        shapes = sorted({item.shape for item in items})
+        if len(shapes) > 1:
+            raise Unusable(
+                f"{name} 里的形状不一致：{shapes[0]} 和 {shapes[1]}。",
+                f"{name} holds different shapes: {shapes[0]} and {shapes[1]}.",
+            )
+        array = np.stack(items) if items else np.zeros(0)
     elif isinstance(value, (bool, int, float, np.ndarray, np.number)):
         array = np.asarray(value)
     else:

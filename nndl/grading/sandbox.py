@@ -42,6 +42,7 @@ FILES = (
     "grading/isolate.py",
     "grading/worker.py",
     "checking/question.py",
+    "checking/returned.py",
     "_checks.py",
 )
 OPERATOR = """\
