@@ -343,8 +343,10 @@ def test_an_interrupted_run_goes_on(folder: Path) -> None:
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "the same command goes on" in out.decode()
-    time.sleep(0.5)
-    assert not [pid for pid in below if Path(f"/proc/{pid}/cmdline").exists()]
+    deadline = time.monotonic() + 10
+    while [pid for pid in below if Path(f"/proc/{pid}/exe").exists()]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
     done = set(Journal(path).entries)
     assert 1 < len(done) < 7
@@ -355,6 +357,39 @@ def test_an_interrupted_run_goes_on(folder: Path) -> None:
     assert main(["grade", str(handins)]) == 0
     assert len(marks(folder)) == 7
     assert path.read_bytes().count(b"\n") - lines == 7 - len(done) + 1
+
+
+def test_a_worker_that_does_not_start_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    handins = handed_in(folder, {"a": right()})
+    assert main(["grade", str(handins), "--level", "none"]) == 2
+    assert "does not start" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("walls")
+def test_what_a_person_gives_counts_and_nonsense_stops_the_run_first(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook = solved()
+    (answer,) = (c for c in notebook["cells"] if "written" in c["metadata"].get("nndl", {}))
+    answer["source"] = "Because both moments begin at 0."
+    handins = handed_in(folder, {"a": json.dumps(notebook).encode()})
+    assert main(["grade", str(handins)]) == 0
+    assert "Written answers of 1 wait for you" in capsys.readouterr().out
+    table = folder / "handins-graded" / "written.csv"
+    text = table.read_text("utf-8-sig")
+    assert text.count(",10,,,") == 1
+    table.write_text(text.replace(",10,,,", ",10,7.5,good,"), "utf-8-sig")
+    assert main(["grade", str(handins)]) == 0
+    assert "wait for you" not in capsys.readouterr().out
+    assert float(marks(folder)["a"]["total"]) == FULL + 7.5
+    table.write_text(text.replace(",10,,,", ",10,11,,"), "utf-8-sig")
+    before = (folder / "handins-graded" / "grades.csv").read_bytes()
+    assert main(["grade", str(handins), "--again"]) == 2
+    assert "written.csv, line 2" in capsys.readouterr().err
+    assert (folder / "handins-graded" / "grades.csv").read_bytes() == before
 
 
 def test_below_bubblewrap_the_level_must_be_named(

@@ -15,11 +15,11 @@ import torch
 
 __all__ = ["Case", "Mistake", "Question", "Text", "Trace", "Unusable", "as_trace"]
 
-#: Words in both languages: ``{"zh": ..., "en": ...}``.
+#: Words in both languages, ``{"zh": ..., "en": ...}``.
 Text: TypeAlias = Mapping[str, str]
-#: The input of a question: numbers, texts, lists of these, and arrays.
+#: The input of a question, made of numbers, texts, lists of these, and arrays.
 Case: TypeAlias = Mapping[str, Any]
-#: What an answer gave: arrays by name. The first dimension of an array counts steps.
+#: What an answer gave, as arrays by name. The first dimension of an array counts steps.
 Trace: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
 
 MAX_NUMBERS = 1_000_000

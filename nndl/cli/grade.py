@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from nndl.grading.course import find_course, read_course
     from nndl.grading.handins import find_handins, the_handin
     from nndl.grading.late import LatePolicy, parse_time
-    from nndl.grading.run import Run, find_lab, grade_all, write_reports
+    from nndl.grading.run import WRITTEN, Run, check_written, find_lab, grade_all, write_reports
     from nndl.grading.sandbox import require_level
     from nndl.grading.task import Task
 
@@ -106,14 +106,22 @@ def run(options: argparse.Namespace) -> int:
     if out.resolve().is_relative_to(folder):
         raise ValueError(f"--out must not be inside the folder of the hand-ins, got {out}")
     out.mkdir(parents=True, exist_ok=True)
+    check_written(out, work)
     try:
         results = grade_all(work, out, again=options.again)
     except KeyboardInterrupt:
         print(f"\nInterrupted. What is graded is kept in {out}; the same command goes on.")
         return 130
-    failed = write_reports(out, work, results, policy)
-    print(f"{len(results)} hand-ins graded at level {options.level}. Marks: {out / 'grades.csv'}")
+    rows = write_reports(out, work, results, policy)
+    print(f"{len(rows)} hand-ins graded at level {options.level}. Marks: {out / 'grades.csv'}")
     print(f"Summary: {out / 'summary.html'}   Feedback: {out / 'feedback'}")
+    waiting = sum(row.waiting for row in rows)
+    if waiting:
+        print(
+            f"Written answers of {waiting} wait for you: fill in {out / WRITTEN} and run the same "
+            "command again. Until then they count as 0."
+        )
+    failed = [row.student for row in rows if not row.graded]
     if failed:
         print(f"The grader failed on {', '.join(failed)}; the same command tries them again.")
     return 1 if failed else 0

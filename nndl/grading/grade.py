@@ -66,8 +66,9 @@ class _Running:
 
     def _begin(self) -> Session | None:
         """Run the cells; None if one of them takes the process along, which is left out then."""
-        self._opened = self._sandbox.open()
-        session = self._opened.__enter__()
+        opened = self._sandbox.open()
+        session = opened.__enter__()
+        self._opened = opened
         for place, cell in enumerate(self._cells):
             if place in self._left_out:
                 continue

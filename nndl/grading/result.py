@@ -27,6 +27,11 @@ class Mark:
         What to say to the student, in the hand-in's language: what failed, and the hint.
     head, rows
         A small table of the student's numbers beside the right ones, or nothing.
+
+    Examples
+    --------
+    >>> Mark("adam", points=0, of=20, kind="empty").mistake
+    ''
     """
 
     question: str
@@ -53,6 +58,11 @@ class CellError:
         The error that it raised, in words.
     begins
         Its first line.
+
+    Examples
+    --------
+    >>> CellError(3, "raised", "NameError: name 'x' is not defined", "y = x").cell
+    3
     """
 
     cell: int

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -17,7 +18,12 @@ from nndl.grading.result import Result
 from nndl.grading.submission import SubmissionError, read_submission
 from nndl.grading.task import Task
 
-__all__ = ["Run", "find_lab", "grade_all", "write_reports"]
+if TYPE_CHECKING:
+    from nndl.grading.gradebook import Row
+
+__all__ = ["Run", "check_written", "find_lab", "grade_all", "write_reports"]
+
+WRITTEN = "written.csv"
 
 
 @dataclass(frozen=True)
@@ -152,9 +158,26 @@ def _graded(
         yield from grade_here(task, paths, work.workers or processors())
 
 
+def check_written(out: Path, work: Run) -> None:
+    """Refuse a table of a person's marks that makes no sense, before anything is graded.
+
+    Raises
+    ------
+    ValueError
+        If it doesn't.
+    """
+    if not (out / WRITTEN).exists():
+        return
+    from nndl.checking.source import read_lab
+    from nndl.grading.written import read_written
+
+    students = [handin.student for handin in work.handins]
+    read_written(out / WRITTEN, read_lab(work.task.lab), students)
+
+
 def write_reports(
     out: Path, work: Run, results: Mapping[str, Result], policy: LatePolicy
-) -> list[str]:
+) -> "list[Row]":
     """Write the gradebooks, the feedback pages and the summary.
 
     Parameters
@@ -170,8 +193,8 @@ def write_reports(
 
     Returns
     -------
-    list of str
-        The students whose hand-ins could not be graded through the grader's own fault.
+    list of Row
+        All that is known of each hand-in.
 
     Raises
     ------
@@ -186,7 +209,7 @@ def write_reports(
     from nndl.grading.written import read_written, write_written
 
     lab = read_lab(work.task.lab)
-    written = out / "written.csv"
+    written = out / WRITTEN
     given = read_written(written, lab, results)
     rows = [make_row(h, results[h.student], lab, policy, given) for h in work.handins]
     write_written(written, ((row.handin.student, mark) for row in rows for mark in row.written))
@@ -197,4 +220,4 @@ def write_reports(
         write_text(feedback / feedback_name(row.handin), feedback_page(row, lab))
     now = datetime.now().astimezone()
     write_text(out / "summary.html", summary_page(rows, lab, work.task.lang, now))
-    return [student for student, result in results.items() if result.problem == "grader"]
+    return rows

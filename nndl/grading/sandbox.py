@@ -193,7 +193,7 @@ class SandboxClosed(Exception):
     """The grader is stopping, and no hand-in is taken any more."""
 
 
-class WorkerFailed(RuntimeError):
+class WorkerFailed(OSError):
     """The worker doesn't start; the message has what it said."""
 
 

@@ -31,12 +31,24 @@ SUSPICIOUS = {
 
 
 class SubmissionError(Exception):
-    """Why a hand-in cannot be graded at all: a key of ``words.PROBLEMS``."""
+    """Why a hand-in cannot be graded at all, as a key of ``words.PROBLEMS``.
+
+    Examples
+    --------
+    >>> str(SubmissionError("not a notebook"))
+    'not a notebook'
+    """
 
 
 @dataclass(frozen=True)
 class Code:
-    """A code cell: its number among them, its text, and the question that it says it answers."""
+    """A code cell with its number among them, its text, and the question that it says it answers.
+
+    Examples
+    --------
+    >>> Code(2, "def f(x): return x", "half").number
+    2
+    """
 
     number: int
     source: str
@@ -59,6 +71,11 @@ class Submission:
         The answers to written questions.
     flags
         What a person should look at: keys of ``words.FLAGS``.
+
+    Examples
+    --------
+    >>> Submission(3, "zh", (Code(1, "x = 1"),)).flags
+    ()
     """
 
     lab: int | None
