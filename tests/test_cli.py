@@ -168,6 +168,19 @@ def test_a_cell_that_raises_costs_no_other(
     assert "noise" not in said
 
 
+@pytest.mark.parametrize("source", ["raise SystemExit", "exit()", "quit(0)"])
+def test_an_exit_ends_neither_check_nor_question(
+    tmp_path: Path, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "lab3.ipynb"
+    path.write_bytes(first(source)(solved()))
+    assert main(["check", str(path)]) == 0
+    assert "SystemExit" in capsys.readouterr().out
+    path.write_bytes(with_adam(f"def adam_step(*rest):\n    {source}"))
+    assert main(["check", str(path)]) == 1
+    assert f"{FULL - ADAM} of {FULL} points" in capsys.readouterr().out
+
+
 def test_what_a_student_adds_to_the_first_cell_counts(tmp_path: Path) -> None:
     notebook = json.loads(with_adam("adam_step = later"))
     (setup,) = (c for c in notebook["cells"] if c["metadata"].get("nndl") == {"role": "setup"})
@@ -447,6 +460,8 @@ def test_hand_ins_of_canvas_moodle_and_nbgrader_are_found(tmp_path: Path) -> Non
         "zhangwei_12345_67890_lab3.ipynb",
         "lihua_LATE_12346_67891_lab3-1.ipynb",
         "Wang Fang_777_assignsubmission_file_/lab3.ipynb",
+        "Wang Fang_778_assignsubmission_file_lab3.ipynb",
+        "zhangwei_12399_67899_lab3.ipynb",
         "hitchhiker/lab3.ipynb",
         "nothing/report.pdf",
         ".DS_Store",
@@ -458,11 +473,14 @@ def test_hand_ins_of_canvas_moodle_and_nbgrader_are_found(tmp_path: Path) -> Non
     (tmp_path / "hitchhiker" / "timestamp.txt").write_text("2026-11-20 12:00:00.5 UTC")
     (tmp_path / "link.ipynb").symlink_to("/etc/passwd")
     found = {handin.student: handin for handin in find_handins(tmp_path)}
-    assert set(found) == {"zhangwei", "lihua", "Wang Fang", "hitchhiker", "nothing", "link"}
-    assert found["zhangwei"].canvas_id == "12345"
-    assert not found["zhangwei"].marked_late
+    namesakes = {"zhangwei (12345)", "zhangwei (12399)", "Wang Fang (777)", "Wang Fang (778)"}
+    assert set(found) == {*namesakes, "lihua", "hitchhiker", "nothing", "link"}
+    assert found["zhangwei (12345)"].canvas_id == "12345"
+    assert not found["zhangwei (12345)"].marked_late
+    assert not any(handin.flags for handin in found.values())
     assert found["lihua"].marked_late
-    assert found["Wang Fang"].moodle_id == "777"
+    assert found["Wang Fang (777)"].moodle_id == "777"
+    assert found["Wang Fang (778)"].moodle_id == "778"
     when = found["hitchhiker"].handed_in
     assert when is not None
     assert when.isoformat() == "2026-11-20T12:00:00.500000+00:00"
@@ -478,6 +496,20 @@ def test_the_last_of_several_is_taken_and_flagged(tmp_path: Path) -> None:
     (found,) = find_handins(tmp_path)
     assert found.path == tmp_path / "a_1_6_lab3-1.ipynb"
     assert found.flags == ("several",)
+
+
+def test_of_several_labs_the_one_asked_for_is_taken(tmp_path: Path) -> None:
+    for when, number in enumerate((3, 3, 4)):
+        path = tmp_path / "li" / f"lab{number}-{when}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(release(read_lab(number), "zh")))
+        os.utime(path, (when, when))
+    (found,) = find_handins(tmp_path, 3)
+    assert found.path == tmp_path / "li" / "lab3-1.ipynb"
+    assert found.flags == ("several",)
+    (found,) = find_handins(tmp_path, 4)
+    assert found.path == tmp_path / "li" / "lab4-2.ipynb"
+    assert found.flags == ()
 
 
 @pytest.mark.parametrize(

@@ -112,17 +112,17 @@ def _failure(
             return Failure("empty", name=question.defines[0])
         except Unusable as error:
             return Failure("unusable", said=error.text)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # an exit must not end the notebook's check
             return Failure("raised", error=_in_words(error), line=_line(error))
 
     return key.failure(run)
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _line(error: Exception) -> int | None:
+def _line(error: BaseException) -> int | None:
     """Return the line of the student's cell in which the error arose."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [f.lineno for f in frames if f.filename.startswith("<cell") or "ipyk" in f.filename]

@@ -22,12 +22,14 @@ WORDS = {
         "written": "书面题 {points} 分，由老师评。",
         "hidden": "评分时用另一组输入，规则相同。",
         "flags": "老师会看一眼：{flags}。",
+        "stopped": "停在这一题：{title}",
     },
     "en": {
         "sum": "{passed} of {of} questions passed: {points} of {all} points.",
         "written": "A person marks the written answers, for {points} more.",
         "hidden": "The grader has other inputs, and the same rules.",
         "flags": "A person will have a look: this {flags}.",
+        "stopped": "Stopped in this question: {title}",
     },
 }
 
@@ -55,8 +57,12 @@ def check_notebook(path: Path, only: str | None = None) -> bool:
     answers = _run(lab, submission, lang)
     reports = []
     for question in questions:
-        with _quiet():
-            report = check_answer(lab_key(lab.number), question.name, answers, lang)
+        try:
+            with _quiet():
+                report = check_answer(lab_key(lab.number), question.name, answers, lang)
+        except KeyboardInterrupt:
+            print(words["stopped"].format(title=question.title[lang]))
+            raise
         print(report)
         reports.append(report)
     print()
@@ -106,11 +112,14 @@ def _run(lab: Lab, submission: Submission, lang: str) -> Mapping[str, Any]:
         try:
             with _quiet():
                 exec(compile(code.source, f"<cell {code.number}>", "exec"), namespace)
-        except Exception as error:
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
             words = f"{type(error).__name__}: {error}"
             begins = code.source.strip().splitlines()[0]
-            said = CELLS["raised"][lang]
+            said = CELLS["stopped" if stopped else "raised"][lang]
             print(said.format(cell=code.number, begins=begins, error=words))
+            if stopped:
+                raise
     return namespace
 
 

@@ -41,7 +41,7 @@ def add_to(commands: Commands) -> None:
         "--workers", type=int, metavar="N", help="hand-ins at a time (default: one a processor)"
     )
     where.add_argument(
-        "--scheduler", metavar="ADDRESS", help="a Dask cluster, such as tcp://host:8786"
+        "--scheduler", metavar="ADDRESS", help="a Dask cluster: tcp://host:8786, or tls://"
     )
     late = grade.add_argument_group("late hand-ins")
     late.add_argument(
@@ -83,8 +83,10 @@ def run(options: argparse.Namespace) -> int:
     course = read_course(options.course) if options.course else find_course(Path())
     policy = LatePolicy(parse_time(options.due) if options.due else None, options.late_per_day)
     one = options.gradescope is not None
-    handins = [the_handin(options.folder)] if one else find_handins(options.folder)
+    handins = [the_handin(options.folder, options.lab)] if one else find_handins(options.folder)
     lab = find_lab(handins) if options.lab is None else options.lab
+    if not one:
+        handins = find_handins(options.folder, lab)
     if options.only is not None:
         from nndl.checking import read_lab
 
@@ -105,7 +107,8 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or folder.with_name(f"{folder.name}-graded")
     if out.resolve().is_relative_to(folder):
         raise ValueError(f"--out must not be inside the folder of the hand-ins, got {out}")
-    out.mkdir(parents=True, exist_ok=True)
+    # What is in there is between the students and their teacher.
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_written(out, work)
     try:
         results = grade_all(work, out, again=options.again)

@@ -2,10 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from nndl.grading.submission import SubmissionError, read_submission
 
 __all__ = ["HandIn", "find_handins", "read_bytes", "the_handin"]
 
@@ -13,7 +16,8 @@ MAX_BYTES = 20 << 20
 MAX_NOTE = 100
 # Canvas: zhangwei_LATE_12345_67890_lab3-1.ipynb; the first number is the student's.
 _CANVAS = re.compile(r"^(?P<student>.+?)_(?P<late>LATE_)?(?P<id>\d+)_\d+_.+$")
-# Moodle: "Zhang Wei_12345_assignsubmission_file_", with the notebook inside.
+# Moodle: "Zhang Wei_12345_assignsubmission_file_", a folder with the notebook or, without folders,
+# the beginning of the notebook's own name.
 _MOODLE = re.compile(r"^(?P<student>.+)_(?P<id>\d+)_assignsubmission_.*$")
 # nbgrader writes this file beside a notebook when it collects it.
 _TIMESTAMP = "timestamp.txt"
@@ -56,16 +60,19 @@ class HandIn:
     moodle_id: str = ""
 
 
-def find_handins(folder: Path) -> list[HandIn]:
+def find_handins(folder: Path, lab: int | None = None) -> list[HandIn]:
     """List the hand-ins in a folder, one for each student, by name.
 
     A notebook in the folder itself belongs to the student whose name it carries; a folder in it to
-    the student whose name the folder carries. Hidden files are left out.
+    the student whose name the folder carries. Hidden files are left out. Namesakes, who have
+    numbers of their own in Canvas or Moodle, carry their numbers behind their names.
 
     Parameters
     ----------
     folder
         The folder.
+    lab
+        Where a student has several notebooks, those of this lab are taken.
 
     Raises
     ------
@@ -83,35 +90,51 @@ def find_handins(folder: Path) -> list[HandIn]:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
-    found: dict[str, list[HandIn]] = {}
+    found: dict[tuple[str, str, str], list[HandIn]] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir() and not path.is_symlink():
-            handin = the_handin(path)
+            handin = the_handin(path, lab)
         elif path.suffix == ".ipynb":
             handin = _in_file(path)
         else:
             continue
-        found.setdefault(handin.student, []).append(handin)
+        who = handin.student, handin.canvas_id, handin.moodle_id
+        found.setdefault(who, []).append(handin)
     if not found:
         raise ValueError(
             f"{folder} has no hand-ins: neither notebooks (.ipynb) nor folders of them"
         )
-    return [_last(handins) for _, handins in sorted(found.items())]
+    names = Counter(student for student, _, _ in found)
+    chosen = []
+    for (student, *numbers), handins in sorted(found.items()):
+        handin = _last(handins, lab)
+        number = "".join(numbers)
+        if names[student] > 1 and number:
+            handin = replace(handin, student=f"{student} ({number})")
+        chosen.append(handin)
+    return chosen
 
 
 def _in_file(path: Path) -> HandIn:
-    match = _CANVAS.match(path.stem)
-    if match is None:
-        return _described(path.stem, path)
-    return _described(
-        match["student"], path, canvas_id=match["id"], marked_late=match["late"] is not None
-    )
+    if match := _MOODLE.match(path.stem):
+        return _described(match["student"], path, moodle_id=match["id"])
+    if match := _CANVAS.match(path.stem):
+        late = match["late"] is not None
+        return _described(match["student"], path, canvas_id=match["id"], marked_late=late)
+    return _described(path.stem, path)
 
 
-def the_handin(folder: Path) -> HandIn:
+def the_handin(folder: Path, lab: int | None = None) -> HandIn:
     """Return the hand-in of the one student to whom a folder belongs.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    lab
+        Where it has several notebooks, those of this lab are taken.
 
     Examples
     --------
@@ -126,7 +149,7 @@ def the_handin(folder: Path) -> HandIn:
     notebooks = list(_notebooks(folder))
     if not notebooks:
         return HandIn(student, None, "missing", moodle_id=number)
-    return _last([_described(student, path, moodle_id=number) for path in notebooks])
+    return _last([_described(student, path, moodle_id=number) for path in notebooks], lab)
 
 
 def _notebooks(folder: Path) -> Iterator[Path]:
@@ -164,14 +187,21 @@ def _when(path: Path) -> datetime:
     return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
 
 
-def _last(handins: Iterable[HandIn]) -> HandIn:
-    """Return the latest of a student's hand-ins, flagged if there are others."""
-    several = list(handins)
+def _last(handins: Sequence[HandIn], lab: int | None) -> HandIn:
+    """Return the latest of a student's hand-ins of the lab, flagged if there are others."""
+    several = [h for h in handins if _lab_of(h) == lab] if len(handins) > 1 and lab else []
+    several = several or list(handins)
     early = datetime.min.replace(tzinfo=UTC)
     chosen = max(several, key=lambda handin: handin.handed_in or early)
-    if len(several) == 1:
-        return chosen
-    return HandIn(**{**vars(chosen), "flags": (*chosen.flags, "several")})
+    return replace(chosen, flags=(*chosen.flags, "several")) if len(several) > 1 else chosen
+
+
+def _lab_of(handin: HandIn) -> int | None:
+    content, problem = read_bytes(handin)
+    try:
+        return None if problem else read_submission(content).lab
+    except SubmissionError:
+        return None
 
 
 def read_bytes(handin: HandIn) -> tuple[bytes, str]:

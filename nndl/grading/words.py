@@ -85,6 +85,10 @@ CELLS: dict[str, Text] = {
         "zh": "第 {cell} 个代码单元格（`{begins}`）出错：{error}",
         "en": "Code cell {cell} (`{begins}`) raised an error: {error}",
     },
+    "stopped": {
+        "zh": "停在第 {cell} 个代码单元格：`{begins}`",
+        "en": "Stopped in code cell {cell}: `{begins}`",
+    },
     "time": {
         "zh": "第 {cell} 个代码单元格（`{begins}`）没有在时限内运行完，已跳过。",
         "en": "Code cell {cell} (`{begins}`) was not done in time and was left out.",
