@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nndl._labs import lab_numbers
 from nndl.checking.source import read_lab
 from nndl.grading import table as table_module
-from nndl.grading.gradebook import Row, lab_items, lab_title, make_row, write_gradebooks
+from nndl.grading.gradebook import Row, lab_items, make_row, write_gradebooks
 from nndl.grading.handins import HandIn
 from nndl.grading.late import Lateness, LatePolicy, parse_time
 from nndl.grading.result import Mark, Result
@@ -195,7 +195,7 @@ def test_every_lab_has_100_points_a_title_and_rubrics(number: int) -> None:
     assert sum(item.of for item in items) == 100
     assert [item.number for item in items] == list(range(1, len(items) + 1))
     for lang in ("zh", "en"):
-        assert not lab_title(lab, lang).startswith("Lab 3") or number == 3
+        assert not lab.title(lang).startswith("Lab 3") or number == 3
         titles = [item.title[lang] for item in items]
         assert all(titles)
         assert not any("$" in title or "#" in title or "points)" in title for title in titles)

@@ -6,7 +6,7 @@ import unicodedata
 from typing import Any
 
 from nndl.checking.source import Lab
-from nndl.grading.gradebook import Item, Row, lab_items, lab_title
+from nndl.grading.gradebook import Item, Row, lab_items
 from nndl.grading.handins import HandIn
 from nndl.grading.pages import render, say
 from nndl.grading.result import Mark
@@ -141,7 +141,7 @@ def feedback_page(row: Row, lab: Lab) -> str:
         "feedback.html",
         lang,
         words,
-        title=lab_title(lab, lang),
+        title=lab.title(lang),
         student=row.student,
         problem=PROBLEMS[row.problem][lang] if row.problem else "",
         ours=not row.graded,

@@ -14,7 +14,7 @@ from nndl.grading.table import harmless, number, plain_text, write_table
 from nndl.grading.words import FLAGS, PROBLEMS
 from nndl.grading.written import Given, WrittenMark, written_marks, written_questions
 
-__all__ = ["Item", "Row", "lab_items", "lab_title", "make_row", "write_gradebooks"]
+__all__ = ["Item", "Row", "lab_items", "make_row", "write_gradebooks"]
 
 
 @dataclass(frozen=True)
@@ -112,21 +112,6 @@ class Row:
     def of(self) -> int:
         """All that could be had."""
         return self.result.of + sum(mark.of for mark in self.written)
-
-
-def lab_title(lab: Lab, lang: str) -> str:
-    """Return the title of a lab.
-
-    Examples
-    --------
-    >>> from nndl.checking import read_lab
-    >>> lab_title(read_lab(3), "en")
-    'Lab 3: momentum, Nesterov and Adam'
-    """
-    for cell in lab.cells:
-        if cell.metadata.get("lang") == lang and cell.source.startswith("# "):
-            return cell.source.split("\n")[0].removeprefix("# ").strip()
-    return f"Lab {lab.number}"
 
 
 def lab_items(lab: Lab) -> tuple[Item, ...]:
@@ -240,7 +225,7 @@ def _canvas(rows: Sequence[Row], lab: Lab, lang: str) -> Table:
     theirs = [row for row in rows if row.handin.canvas_id]
     if not theirs:
         return []
-    head = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", lab_title(lab, lang)]
+    head = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", lab.title(lang)]
     of = sum(item.of for item in lab_items(lab))
     table: Table = [[*head], ["    Points Possible", None, None, None, None, of]]
     for row in theirs:

@@ -29,6 +29,7 @@ from nndl.checking.source import Lab, read_lab
 from nndl.grading.course import FILE, Course
 from nndl.grading.result import Mark, Result
 from nndl.grading.words import CELLS, FLAGS, LEVELS, PROBLEMS
+from nndl.grading.written import written_questions
 
 __all__ = ["autograder_zip", "requirements", "results_json"]
 
@@ -190,11 +191,9 @@ def results_json(result: Result) -> dict[str, Any]:
         tests.append(
             _row(question.title[lang], output, score=mark.points, max_score=question.points)
         )
-    for cell in lab.cells:
-        if "written" in cell.metadata and cell.metadata["lang"] == lang:
-            title = cell.source.splitlines()[0].lstrip("# ")
-            words = WORDS["written"][lang].format(points=cell.metadata["points"])
-            tests.append(_row(title, words))
+    for written in written_questions(lab):
+        words = WORDS["written"][lang].format(points=written.of)
+        tests.append(_row(written.title[lang], words))
     top = [problem] if problem else []
     top.append(WORDS["level"][lang].format(level=LEVELS[result.level][lang]))
     top += [CELLS[error.kind][lang].format(**vars(error)) for error in result.cells]

@@ -11,7 +11,8 @@ import re
 from typing import Any
 
 from nndl.checking.release import release
-from nndl.checking.source import Cell, Lab
+from nndl.checking.source import Lab
+from nndl.grading.written import written_questions
 
 __all__ = ["nbgrader_source"]
 
@@ -54,7 +55,7 @@ def nbgrader_source(lab: Lab, lang: str, seed: int | None = None) -> dict[str, A
     """
     notebook = release(lab, lang)
     answers = {cell.question: cell for cell in lab.cells if cell.question is not None}
-    written = _written(lab, lang)
+    written = {question.name: question for question in written_questions(lab)}
     for cell in notebook["cells"]:
         ours = cell["metadata"].get("nndl", {})
         if "question" in ours:
@@ -67,10 +68,11 @@ def nbgrader_source(lab: Lab, lang: str, seed: int | None = None) -> dict[str, A
                 f"test-{called['name']}", locked=True, grade=True, points=points
             )
         elif "written" in ours:
-            points, rubric = written[ours["written"]]
+            question = written[ours["written"]]
+            rubric = question.rubric[lang]
             cell["source"] += f"\n\n### BEGIN SOLUTION\n{rubric}\n### END SOLUTION"
             cell["metadata"]["nbgrader"] = _about(
-                f"written-{ours['written']}", solution=True, grade=True, points=points
+                f"written-{question.name}", solution=True, grade=True, points=question.of
             )
     return notebook
 
@@ -78,17 +80,6 @@ def nbgrader_source(lab: Lab, lang: str, seed: int | None = None) -> dict[str, A
 def _about(name: str, **others: Any) -> dict[str, Any]:
     roles = {"grade": False, "locked": False, "solution": False, "task": False}
     return {"schema_version": SCHEMA, "grade_id": name, **roles, **others}
-
-
-def _written(lab: Lab, lang: str) -> dict[str, tuple[int, str]]:
-    """Return points and rubric of each written question."""
-    prose: list[Cell] = [cell for cell in lab.cells if cell.metadata.get("lang") == lang]
-    rubrics = {c.metadata["rubric"]: c.source for c in prose if "rubric" in c.metadata}
-    return {
-        c.metadata["written"]: (c.metadata["points"], rubrics[c.metadata["written"]])
-        for c in prose
-        if "written" in c.metadata
-    }
 
 
 def _test(answer: str, number: int, lang: str, seed: int | None) -> str:

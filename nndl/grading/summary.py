@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from nndl.checking.source import Lab
 from nndl.grading.feedback import feedback_name
-from nndl.grading.gradebook import Item, Row, lab_items, lab_title
+from nndl.grading.gradebook import Item, Row, lab_items
 from nndl.grading.pages import render, say
 from nndl.grading.table import number
 from nndl.grading.words import FLAGS, LEVELS, PROBLEMS
@@ -168,7 +168,7 @@ def summary_page(rows: Sequence[Row], lab: Lab, lang: str, when: datetime) -> st
         "summary.html",
         lang,
         words,
-        title=say(words, "title", title=lab_title(lab, lang)),
+        title=say(words, "title", title=lab.title(lang)),
         when=say(words, "when", when=when.astimezone().strftime("%Y-%m-%d %H:%M")),
         tiles=[
             ("handins", len(rows)),
