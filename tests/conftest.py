@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import matplotlib as mpl
 import pytest
 import torch
+from absent import not_here
+
+from nndl.grading.sandbox import best_level
 
 mpl.use("Agg")
 
@@ -17,6 +20,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("what was counted")
         for line in sorted(lines):
             terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def walls() -> None:
+    """Try strangers' code behind bubblewrap alone."""
+    if best_level() != "bubblewrap":
+        not_here("bubblewrap does not work here, so no hand-in is graded")
 
 
 @pytest.fixture(scope="module")

@@ -26,25 +26,16 @@ from nndl.grading.cluster import grade_there
 from nndl.grading.handins import find_handins
 from nndl.grading.pool import grade_here
 from nndl.grading.run import Run, grade_all
-from nndl.grading.sandbox import PACKAGE, best_level
+from nndl.grading.sandbox import PACKAGE
 from nndl.grading.task import Task
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("walls", "one_thread")
 
 TASK = Task(3, SECRET, "bubblewrap")
 LOCAL = ["--host", "127.0.0.1", "--no-dashboard"]
 SOON = 60.0  # seconds for what takes one or two where nobody else works
 
 Report = Callable[[str, object], None]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _bubblewrap() -> None:
-    if best_level() != "bubblewrap":
-        message = "bubblewrap does not work here, so the cluster is not tried"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
 
 
 @dataclass

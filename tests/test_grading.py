@@ -1,7 +1,6 @@
 """The grader: honest with the honest, and with everybody else."""
 
 import json
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -49,12 +48,7 @@ def key() -> Key:
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    if best_level() != "bubblewrap":
-        message = "bubblewrap does not work here, so the sandbox is not tried"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+def sandbox(walls: None) -> Iterator[Sandbox]:
     with Sandbox(labs_folder() / "lab3" / "questions.py", "bubblewrap") as sandbox:
         yield sandbox
 
@@ -129,6 +123,7 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.usefixtures("walls")
 def test_the_hostile_are_counted(record_property: Report) -> None:
     number = len(HARMLESS) + len(DISHONEST) + len(BROKEN)
     assert number >= 40
