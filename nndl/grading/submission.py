@@ -16,7 +16,10 @@ MAX_CODE = 200_000  # characters of one cell
 # What no answer needs, by the keys of ``words.FLAGS``. It is no proof of anything, so it costs no
 # points: a person has a look.
 SUSPICIOUS = {
-    "optimiser": r"\boptim\b|\bnndl\.(rules|optimizer)\b|_fused_|_foreach_",
+    "optimiser": (
+        r"\boptim\b|\bnndl\.(rules|optimizer)\b|_fused_|_foreach_"
+        r"|\b(sklearn|tensorflow|keras|jax|optax)\b|\bscipy\.optimize\b"
+    ),
     "imports": r"\b(importlib|__import__|__loader__|sys\.modules|runpy|pkgutil)\b",
     "system": (
         r"\b(ctypes|cffi|mmap|subprocess|multiprocessing|socket|signal|resource)\b"
