@@ -27,7 +27,7 @@ test: book $(GRADERS_INSTALLED) ## check style and types, then run every test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses auto
 
-lab: $(INSTALLED) ## open the chapters in JupyterLab; EDITION=zh or EDITION=en
+lab: $(INSTALLED) ## open chapters and labs in JupyterLab; EDITION=zh or EDITION=en
 	@$(BIN)/python tools/make_lab.py --edition $(EDITION) --out _build/lab/$(EDITION)
 	$(BIN)/jupyter lab --notebook-dir _build/lab/$(EDITION) $(AS_ROOT)
 

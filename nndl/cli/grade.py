@@ -2,9 +2,16 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nndl.cli.common import Commands
+
+if TYPE_CHECKING:
+    from nndl.grading.course import Course
+    from nndl.grading.handins import HandIn
+    from nndl.grading.run import Run
 
 __all__ = ["add_to"]
 
@@ -70,23 +77,27 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Grade, and say where the marks are."""
-    # Nothing here imports torch: the workers, which do, are started first.
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {options.workers}")
     from nndl.grading.course import find_course, read_course
-    from nndl.grading.handins import find_handins, the_handin
-    from nndl.grading.late import LatePolicy, parse_time
-    from nndl.grading.run import WRITTEN, Run, check_written, find_lab, grade_all, write_reports
+
+    course = read_course(options.course) if options.course else find_course(Path())
+    if options.gradescope is not None:
+        return _grade_one(options, course)
+    return _grade_folder(options, course)
+
+
+# Nothing below imports torch before the workers, which do so themselves, are started.
+
+
+def _work(
+    options: argparse.Namespace, course: "Course", handins: "Sequence[HandIn]", lab: int
+) -> "Run":
+    """Put together what is asked for; refuse what cannot be done."""
+    from nndl.grading.run import Run
     from nndl.grading.sandbox import require_level
     from nndl.grading.task import Task
 
-    if options.workers is not None and options.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {options.workers}")
-    course = read_course(options.course) if options.course else find_course(Path())
-    policy = LatePolicy(parse_time(options.due) if options.due else None, options.late_per_day)
-    one = options.gradescope is not None
-    handins = [the_handin(options.folder, options.lab)] if one else find_handins(options.folder)
-    lab = find_lab(handins) if options.lab is None else options.lab
-    if not one:
-        handins = find_handins(options.folder, lab)
     if options.only is not None:
         from nndl.checking import read_lab
 
@@ -94,21 +105,37 @@ def run(options: argparse.Namespace) -> int:
     if not options.scheduler:
         require_level(options.level)
     task = Task(lab, course.seed(lab), options.level, course.lang, options.only)
-    work = Run(task, handins, options.workers, options.scheduler)
-    if one:
-        from nndl.grading.gradescope import results_json
+    return Run(task, handins, options.workers, options.scheduler)
 
-        results = grade_all(work)
-        content = results_json(results[handins[0].student])
-        options.gradescope.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
-        return 0
 
-    folder = options.folder.resolve()
-    out = options.out or folder.with_name(f"{folder.name}-graded")
-    if out.resolve().is_relative_to(folder):
-        raise ValueError(f"--out must not be inside the folder of the hand-ins, got {out}")
-    # What is in there is between the students and their teacher.
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _grade_one(options: argparse.Namespace, course: "Course") -> int:
+    """Grade one student's folder, for Gradescope."""
+    from nndl.grading.handins import the_handin
+    from nndl.grading.run import find_lab, grade_all
+
+    handin = the_handin(options.folder, options.lab)
+    lab = find_lab([handin]) if options.lab is None else options.lab
+    result = grade_all(_work(options, course, [handin], lab))[handin.student]
+
+    from nndl.grading.gradescope import results_json
+
+    content = json.dumps(results_json(result), ensure_ascii=False, indent=1)
+    options.gradescope.write_text(content, "utf-8")
+    return 0
+
+
+def _grade_folder(options: argparse.Namespace, course: "Course") -> int:
+    """Grade everybody's hand-ins, and write all reports."""
+    from nndl.grading.handins import find_handins
+    from nndl.grading.late import LatePolicy, parse_time
+    from nndl.grading.run import WRITTEN, check_written, find_lab, grade_all, write_reports
+
+    policy = LatePolicy(parse_time(options.due) if options.due else None, options.late_per_day)
+    lab = options.lab
+    if lab is None:
+        lab = find_lab(find_handins(options.folder))
+    work = _work(options, course, find_handins(options.folder, lab), lab)
+    out = _folder_of_marks(options)
     check_written(out, work)
     try:
         results = grade_all(work, out, again=options.again)
@@ -128,3 +155,14 @@ def run(options: argparse.Namespace) -> int:
     if failed:
         print(f"The grader failed on {', '.join(failed)}; the same command tries them again.")
     return 1 if failed else 0
+
+
+def _folder_of_marks(options: argparse.Namespace) -> Path:
+    """Make the folder that the marks go to, beside that of the hand-ins."""
+    folder = options.folder.resolve()
+    out: Path = options.out or folder.with_name(f"{folder.name}-graded")
+    if out.resolve().is_relative_to(folder):
+        raise ValueError(f"--out must not be inside the folder of the hand-ins, got {out}")
+    # What is in there is between the students and their teacher.
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return out
