@@ -335,7 +335,13 @@ def test_an_interrupted_run_goes_on(folder: Path) -> None:
     slow = first("import time; time.sleep(3)")(solved())
     handins = handed_in(folder, {"quick": right(), **{f"slow{n}": slow for n in range(6)}})
     command = [sys.executable, "-m", "nndl.cli", "grade", str(handins), "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        # Where the tests run in the background, interrupts are switched off, and so for children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     path = folder / "handins-graded" / "journal.jsonl"
     deadline = time.monotonic() + 120
     while not (path.exists() and path.read_bytes().count(b"\n") >= 2):
