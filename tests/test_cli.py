@@ -249,7 +249,7 @@ def test_a_folder_with_hostile_hand_ins_is_graded(
     handins = handed_in(folder, contents)
     before = {path: hashlib.sha256(path.read_bytes()).digest() for path in handins.iterdir()}
     assert main(["grade", str(handins)]) == 0
-    assert f"{len(contents)} hand-ins graded at level bubblewrap" in capsys.readouterr().out
+    assert f"Hand-ins graded at level bubblewrap: {len(contents)}." in capsys.readouterr().out
 
     rows = marks(folder)
     assert len(rows) == len(contents)
@@ -386,7 +386,7 @@ def test_what_a_person_gives_counts_and_nonsense_stops_the_run_first(
     answer["source"] = "Because both moments begin at 0."
     handins = handed_in(folder, {"a": json.dumps(notebook).encode()})
     assert main(["grade", str(handins)]) == 0
-    assert "Written answers of 1 wait for you" in capsys.readouterr().out
+    assert "written answers wait for you: 1." in capsys.readouterr().out
     table = folder / "handins-graded" / "written.csv"
     text = table.read_text("utf-8-sig")
     assert text.count(",10,,,") == 1

@@ -143,13 +143,13 @@ def _grade_folder(options: argparse.Namespace, course: "Course") -> int:
         print(f"\nInterrupted. What is graded is kept in {out}; the same command goes on.")
         return 130
     rows = write_reports(out, work, results, policy)
-    print(f"{len(rows)} hand-ins graded at level {options.level}. Marks: {out / 'grades.csv'}")
+    print(f"Hand-ins graded at level {options.level}: {len(rows)}. Marks: {out / 'grades.csv'}")
     print(f"Summary: {out / 'summary.html'}   Feedback: {out / 'feedback'}")
     waiting = sum(row.waiting for row in rows)
     if waiting:
         print(
-            f"Written answers of {waiting} wait for you: fill in {out / WRITTEN} and run the same "
-            "command again. Until then they count as 0."
+            f"Hand-ins whose written answers wait for you: {waiting}. Fill in {out / WRITTEN} and "
+            "run the same command again; until then they count as 0."
         )
     failed = [row.student for row in rows if not row.graded]
     if failed:

@@ -14,7 +14,7 @@ from nndl.grading.result import CellError, Mark, Result
 from nndl.grading.sandbox import Sandbox, Session
 from nndl.grading.submission import Code, Submission, SubmissionError, read_submission
 from nndl.grading.task import Task
-from nndl.grading.wire import WireError
+from nndl.grading.wire import WireError, text_of
 
 __all__ = ["grade", "grade_content", "no_result"]
 
@@ -233,12 +233,8 @@ def _failure(reply: Mapping[str, Any], defines: Sequence[str]) -> Failure | None
     if kind == "empty":
         return Failure("empty", name=defines[0])
     if kind == "unusable" and isinstance(said, dict) and said.keys() == set(LANGUAGES):
-        return Failure("unusable", said={lang: _text(text) for lang, text in said.items()})
+        return Failure("unusable", said={lang: text_of(text, SHOWN) for lang, text in said.items()})
     if kind == "raised":
         line = line if type(line) is int else None
-        return Failure("raised", error=_text(reply.get("error")), line=line)
+        return Failure("raised", error=text_of(reply.get("error"), SHOWN), line=line)
     return Failure("damaged")
-
-
-def _text(value: object) -> str:
-    return value[:SHOWN] if isinstance(value, str) else ""

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from nndl.grading.wire import pack, receive, send
+from nndl.grading.wire import pack, receive, send, text_of
 
 __all__ = [
     "LEVELS",
@@ -184,7 +184,7 @@ class Session:
     def run_cell(self, code: str, seconds: float) -> str:
         """Run a cell; return the error that it raised, in words, or an empty text."""
         reply, _ = self.ask({"do": "cell", "code": code}, {}, seconds)
-        return _text(reply.get("error"))
+        return text_of(reply.get("error"))
 
     def run_case(
         self, question: str, case: Any, seconds: float
@@ -197,12 +197,7 @@ class Session:
     def output(self, seconds: float = 1.0) -> str:
         """Return the beginning of what was printed."""
         reply, _ = self.ask({"do": "output"}, {}, seconds)
-        return _text(reply.get("output"))
-
-
-def _text(value: object) -> str:
-    """Return a text as it came. The other side may send anything in its place."""
-    return value if isinstance(value, str) else ""
+        return text_of(reply.get("output"))
 
 
 class SandboxClosed(Exception):

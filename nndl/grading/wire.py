@@ -15,7 +15,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FOREVER", "Ended", "TimeUp", "WireError", "pack", "receive", "send", "unpack"]
+__all__ = [
+    "FOREVER",
+    "Ended",
+    "TimeUp",
+    "WireError",
+    "pack",
+    "receive",
+    "send",
+    "text_of",
+    "unpack",
+]
 
 MAX_HEADER = 1 << 20  # bytes
 MAX_ARRAYS = 1 << 26  # bytes, all together
@@ -117,6 +127,17 @@ def receive(source: socket.socket, deadline: float) -> tuple[dict[str, Any], dic
         for name, kind, shape, size in layouts
     }
     return message, arrays
+
+
+def text_of(value: object, most: int = MAX_HEADER) -> str:
+    """Return the beginning of a text that came; the other side may have sent anything in its place.
+
+    Examples
+    --------
+    >>> text_of("an error", 2), text_of([["deep"]])
+    ('an', '')
+    """
+    return value[:most] if isinstance(value, str) else ""
 
 
 def pack(value: Any, arrays: dict[str, Array]) -> Any:
