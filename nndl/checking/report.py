@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -204,12 +205,12 @@ class Report:
         rows = self.rows()
         if rows:
             rows = [self.head(), *rows]
-            widths = [max(len(row[column]) for row in rows) for column in range(3)]
-            lines += [
-                "    "
-                + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-                for row in rows
-            ]
+            widths = [max(_columns(row[column]) for row in rows) for column in range(3)]
+            for row in rows:
+                cells = zip(row, widths, strict=True)
+                lines.append(
+                    "    " + "  ".join(cell + " " * (w - _columns(cell)) for cell, w in cells)
+                )
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
@@ -234,6 +235,11 @@ class Report:
     @property
     def _mark(self) -> str:
         return "✓" if self.passed else "✗"
+
+
+def _columns(text: str) -> int:
+    """Return how wide a terminal shows a text: a Chinese character takes two columns."""
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def _shown(values: np.ndarray[Any, Any]) -> str:
