@@ -1,6 +1,7 @@
 """What a check says: passed, or where the answer left the right way, and why perhaps."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from nndl.checking.compare import Difference
 from nndl.checking.question import Mistake, Question, Text
 
-__all__ = ["Failure", "Report"]
+__all__ = ["Failure", "Report", "lined_up"]
 
 ROWS = 3  # steps shown side by side
 NUMBERS = 4  # numbers shown of each
@@ -204,14 +205,8 @@ class Report:
         lines += [f"  {reason}" for reason in self.reasons()]
         rows = self.rows()
         if rows:
-            rows = [self.head(), *rows]
-            widths = [max(_columns(row[column]) for row in rows) for column in range(3)]
-            for row in rows:
-                cells = zip(row, widths, strict=True)
-                lines.append(
-                    "    " + "  ".join(cell + " " * (w - _columns(cell)) for cell, w in cells)
-                )
-        return "\n".join(line.rstrip() for line in lines)
+            lines += [f"    {line}" for line in lined_up([self.head(), *rows])]
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         # The words take the notebook's own colour; this one is seen on light and on dark.
@@ -235,6 +230,24 @@ class Report:
     @property
     def _mark(self) -> str:
         return "✓" if self.passed else "✗"
+
+
+def lined_up(rows: Sequence[Sequence[str]]) -> list[str]:
+    r"""Return the lines of a table, its columns one below the other in a terminal.
+
+    Examples
+    --------
+    >>> print("\n".join(lined_up([("步", "你的"), ("10", "1.5")])))
+    步  你的
+    10  1.5
+    """
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _columns(text: str) -> int:

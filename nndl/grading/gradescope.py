@@ -15,7 +15,7 @@ import io
 import json
 import shlex
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from packaging.requirements import Requirement
 
 from nndl._labs import labs_folder
 from nndl.checking.question import Text
+from nndl.checking.report import lined_up
 from nndl.checking.source import Lab, read_lab
 from nndl.grading.course import FILE, Course
 from nndl.grading.result import Mark, Result
@@ -224,16 +225,8 @@ def _reasons(mark: Mark, lang: str) -> str:
         return WORDS["passed"][lang]
     lines = list(mark.reasons) or [WORDS["unmarked"][lang]]
     if mark.rows:
-        lines += ["", *_table([mark.head, *mark.rows])]
+        lines += ["", *lined_up([mark.head, *mark.rows])]
     return "\n".join(lines)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def _clean(text: str) -> str:
