@@ -68,7 +68,7 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.entries: dict[str, Entry] = {}
-        lines = path.read_text("utf-8").splitlines() if path and path.exists() else []
+        lines = path.read_text("utf-8", "replace").splitlines() if path and path.exists() else []
         for line in lines:
             try:
                 plain: dict[str, Any] = json.loads(line)
