@@ -113,12 +113,13 @@ def _failure(
         except Unusable as error:
             return Failure("unusable", said=error.text)
         except (Exception, SystemExit) as error:  # an exit must not end the notebook's check
-            return Failure("raised", error=_in_words(error), line=_line(error))
+            return Failure("raised", error=in_words(error), line=_line(error))
 
     return key.failure(run)
 
 
-def _in_words(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
+    """Return an error's type, and its text if it has one."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

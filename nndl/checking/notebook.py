@@ -8,7 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from nndl.checking.check import check_answer, lab_key
+from nndl.checking.check import check_answer, in_words, lab_key
 from nndl.checking.source import Lab, read_lab
 from nndl.grading.handins import HandIn, read_bytes
 from nndl.grading.submission import Submission, SubmissionError, read_submission
@@ -114,10 +114,8 @@ def _run(lab: Lab, submission: Submission, lang: str) -> Mapping[str, Any]:
                 exec(compile(code.source, f"<cell {code.number}>", "exec"), namespace)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
-            words = f"{type(error).__name__}: {error}"
-            begins = code.source.strip().splitlines()[0]
             said = CELLS["stopped" if stopped else "raised"][lang]
-            print(said.format(cell=code.number, begins=begins, error=words))
+            print(said.format(cell=code.number, begins=code.begins, error=in_words(error)))
             if stopped:
                 raise
     return namespace

@@ -277,9 +277,8 @@ def _done(client: Client, flying: Mapping[Future[Any], str], scheduler: str) -> 
 
 def _leave(client: Client, run: str, flying: Mapping[Future[Any], str]) -> None:
     """Take back what is on its way, and have the workers put away what they kept."""
-    with suppress(
-        Exception
-    ):  # the cluster may have gone; the workers that are left look themselves
+    # The cluster may have gone; the workers that are left look themselves.
+    with suppress(Exception):
         client.cancel(list(flying), force=True)  # type: ignore[no-untyped-call]
         _everywhere(client, LEAVE, _end, run)
 

@@ -72,19 +72,18 @@ class _Running:
         for place, cell in enumerate(self._cells):
             if place in self._left_out:
                 continue
-            lines = cell.source.strip().splitlines()
-            begins = lines[0][:60] if lines else ""
             try:
                 error = session.run_cell(cell.source, self.seconds(CELL))
             except WireError as problem:
-                self._errors[place] = CellError(cell.number, problem.kind, "", begins)
+                self._errors[place] = CellError(cell.number, problem.kind, "", cell.begins)
                 self._left_out.add(place)
                 self.end()
                 if isinstance(problem, _UsedUp):
                     raise
                 return None
             if error:
-                self._errors[place] = CellError(cell.number, "raised", error[:SHOWN], begins)
+                raised = CellError(cell.number, "raised", error[:SHOWN], cell.begins)
+                self._errors[place] = raised
         return session
 
     def end(self) -> None:

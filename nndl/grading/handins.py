@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nndl.grading.submission import SubmissionError, read_submission
 
-__all__ = ["HandIn", "find_handins", "read_bytes", "the_handin"]
+__all__ = ["HandIn", "find_handins", "lab_of", "read_bytes", "the_handin"]
 
 MAX_BYTES = 20 << 20
 MAX_NOTE = 100
@@ -189,14 +189,21 @@ def _when(path: Path) -> datetime:
 
 def _last(handins: Sequence[HandIn], lab: int | None) -> HandIn:
     """Return the latest of a student's hand-ins of the lab, flagged if there are others."""
-    several = [h for h in handins if _lab_of(h) == lab] if len(handins) > 1 and lab else []
+    several = [h for h in handins if lab_of(h) == lab] if len(handins) > 1 and lab else []
     several = several or list(handins)
     early = datetime.min.replace(tzinfo=UTC)
     chosen = max(several, key=lambda handin: handin.handed_in or early)
     return replace(chosen, flags=(*chosen.flags, "several")) if len(several) > 1 else chosen
 
 
-def _lab_of(handin: HandIn) -> int | None:
+def lab_of(handin: HandIn) -> int | None:
+    """Return the lab that a hand-in says it is, or None.
+
+    Examples
+    --------
+    >>> lab_of(HandIn("nobody", None)) is None
+    True
+    """
     content, problem = read_bytes(handin)
     try:
         return None if problem else read_submission(content).lab

@@ -1,6 +1,7 @@
 """A whole run: the hand-ins that are still to do, their grading, and the reports."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -11,11 +12,10 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from nndl._labs import require_lab
-from nndl.grading.handins import HandIn, read_bytes
+from nndl.grading.handins import HandIn, lab_of, read_bytes
 from nndl.grading.journal import Entry, Journal, fingerprint
 from nndl.grading.late import LatePolicy
 from nndl.grading.result import Result
-from nndl.grading.submission import SubmissionError, read_submission
 from nndl.grading.task import Task
 
 if TYPE_CHECKING:
@@ -56,15 +56,7 @@ def find_lab(handins: Sequence[HandIn]) -> int:
     ValueError
         If none says so, or two labs have as many.
     """
-    counts: dict[int, int] = {}
-    for handin in handins:
-        content, problem = read_bytes(handin)
-        try:
-            lab = None if problem else read_submission(content).lab
-        except SubmissionError:
-            continue
-        if lab is not None:
-            counts[lab] = counts.get(lab, 0) + 1
+    counts = Counter(lab for lab in map(lab_of, handins) if lab is not None)
     most = [lab for lab, count in counts.items() if count == max(counts.values())]
     if len(most) != 1:
         said = ", ".join(f"lab {lab}" for lab in sorted(most)) or "no lab"

@@ -2,7 +2,8 @@
 
 ``Sandbox`` starts a worker (``worker.py``) behind bubblewrap and hands it the hand-ins in turn; a
 ``Session`` is the conversation about one of them. Levels: ``"bubblewrap"`` (both walls),
-``"rlimits"`` (limits on memory, time and files, and no more), ``"none"``.
+``"rlimits"`` (limits on memory and time, no network and no processes; files can be read),
+``"none"``.
 """
 
 import ast
@@ -72,16 +73,8 @@ def best_level() -> str:
     if bwrap is None:
         return "rlimits"
     # The inner wall needs namespaces within those of the outer one.
-    inner = [
-        "unshare",
-        "--user",
-        "--map-current-user",
-        "--pid",
-        "--net",
-        "--mount",
-        "--fork",
-        "true",
-    ]
+    inner = ["unshare", "--user", "--map-current-user", "--pid", "--net"]
+    inner += ["--mount", "--fork", "true"]
     tried = subprocess.run([*_wall(bwrap), *inner], capture_output=True, check=False)
     return "bubblewrap" if tried.returncode == 0 else "rlimits"
 

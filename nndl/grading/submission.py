@@ -57,6 +57,12 @@ class Code:
     source: str
     question: str | None = None
 
+    @property
+    def begins(self) -> str:
+        """The beginning of its first line, to know it by."""
+        lines = self.source.strip().splitlines()
+        return lines[0][:60] if lines else ""
+
 
 @dataclass(frozen=True)
 class Submission:
